@@ -1,0 +1,1 @@
+"""kosmos-eval: an evaluation harness for KOSMOS-style multimodal language models."""

@@ -1,0 +1,77 @@
+"""Few-shot choice: which solved items stand before a query.
+
+A pure function of (seed, task, sample key, k), drawn by hashing rather than from a random state: the same for any
+process count, `--limit`, order or resume, on any machine. The first two of four exemplars are the two of a 2-shot
+prompt, so shot counts differ by what was added and by nothing else.
+
+Policies:
+    per-sample: drawn anew for each query, as in KOSMOS-1 (arXiv 2302.14045, section 4: "randomly sampled").
+    fixed: one draw for the whole run, so every prompt begins alike. When the query or its image is in the draw,
+        the next in line takes that place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+from kosmos_eval.errors import DataError
+from kosmos_eval.task import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+S = TypeVar("S", bound=Sample)
+
+ExemplarPolicy = Literal["per-sample", "fixed"]
+
+
+class ExemplarPool(Generic[S]):
+    """The solved items that exemplars are drawn from; their order does not matter."""
+
+    def __init__(self, samples: Iterable[S]) -> None:
+        """Keep the labelled ones among the samples."""
+        self._samples = sorted((sample for sample in samples if sample.labelled), key=lambda sample: sample.key)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def draw(self, query: S, k: int, *, seed: int, task: str, policy: ExemplarPolicy = "per-sample") -> tuple[S, ...]:
+        """Return k exemplars for a query: distinct, and never the query nor any item that shows its image.
+
+        Args:
+            query: the sample that is asked.
+            k: number of exemplars.
+            seed: of the run.
+            task: the task's name.
+            policy: drawn for each query, or once for the run.
+
+        Raises:
+            DataError: the pool holds fewer than k items besides the query and its image.
+        """
+        if k == 0:
+            return ()
+        subject = f"{seed}|{task}|{query.key if policy == 'per-sample' else ''}"
+        seen = {image.digest for image in query.images}
+        chosen: list[S] = []
+        for index in _permutation(subject, len(self._samples)):
+            candidate = self._samples[index]
+            if candidate.key != query.key and seen.isdisjoint(image.digest for image in candidate.images):
+                chosen.append(candidate)
+            if len(chosen) == k:
+                return tuple(chosen)
+        message = (
+            f"{task}: expected {k} exemplars for sample {query.key}, but the exemplar split has only {len(chosen)} "
+            f"labelled items besides it and its image; ask for fewer shots"
+        )
+        raise DataError(message)
+
+
+def _permutation(subject: str, size: int) -> Iterator[int]:
+    """Yield 0..size-1 in an order fixed by the subject, lazily (Fisher-Yates over a sparse array)."""
+    moved: dict[int, int] = {}
+    for place in range(size):
+        word = hashlib.sha256(f"{subject}|{place}".encode()).digest()
+        other = place + int.from_bytes(word[:16]) % (size - place)
+        yield moved.get(other, other)
+        moved[other] = moved.get(place, place)

@@ -1,0 +1,75 @@
+"""The Model contract: a model answers a stream of requests; batching, caching and devices are its business alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from kosmos_eval.request import Request, Response
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is to be loaded and run.
+
+    Attributes:
+        device: `auto` (a GPU when there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+        dtype: `float32`, `bfloat16` or `float16`.
+        batch_size: sequences in one forward pass; `None` lets the model choose.
+        arguments: the model's own `--model_args`, as text.
+    """
+
+    device: str = "auto"
+    dtype: str = "float32"
+    batch_size: int | None = None
+    arguments: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Model(Protocol):
+    """A loaded model."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What ran: parameters, device, dtype; plain JSON values for the run record."""
+        ...
+
+    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
+        """Answer every request, in any order, as they finish.
+
+        Args:
+            requests: pairs of a caller's own number and a request.
+
+        Yields:
+            The same numbers, each with its response: a `Generated` for a `Generate`, a `Scored` for a `Score`.
+            Answers do not depend on what else is in the stream, beyond float rounding; and the same stream gives
+            the same answers bit for bit, whatever the model answered before and however many threads it has. That
+            is what makes results independent of process count and crashes.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model that can be loaded: what the `kosmos_eval.models` entry points name.
+
+    Attributes:
+        name: what `--model` takes.
+        description: one line.
+        load: returns the loaded model.
+        fingerprint: returns the SHA-256 of everything that decides the model's answers (weights, configuration,
+            tokenizer, preprocessing), without loading the weights into a model; raises `DataError` when a file is
+            missing or unreadable and `UsageError` for unknown arguments.
+        embedded: whether the weights ship with the package; such models run on `mini` data unless told otherwise.
+        facts: parameters, size, training data, seed: shown by `ls models`.
+    """
+
+    name: str
+    description: str
+    load: Callable[[ModelOptions], Model]
+    fingerprint: Callable[[ModelOptions], str]
+    embedded: bool = False
+    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,0 +1,1 @@
+"""A procedural world of coloured things with known truth."""

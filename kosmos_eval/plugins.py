@@ -1,0 +1,204 @@
+"""Finds tasks, models and report writers.
+
+Built-ins are plugins like any other: each is an entry point in `kosmos_eval.tasks`, `kosmos_eval.models` or
+`kosmos_eval.reports`, and so is what another package adds. `--include-path DIR` adds the files of a folder: each
+`*.py` there, unless its name begins with an underscore, says what it brings in `TASKS`, `MODELS` or `REPORTS`, a tuple.
+
+Names are known without importing anything; a plugin is imported, and checked, when it is first asked for. A name
+that two plugins claim is an error that names both.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import sys
+from dataclasses import dataclass, is_dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from kosmos_eval.errors import KosmosEvalError, PluginError, UnknownNameError
+from kosmos_eval.language_model import ModelSpec
+from kosmos_eval.task import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from types import ModuleType
+
+    from kosmos_eval.record import ReportWriter
+    from kosmos_eval.task import Task
+
+Kind = Literal["task", "model", "report"]
+
+_GROUPS: dict[Kind, str] = {"task": "kosmos_eval.tasks", "model": "kosmos_eval.models", "report": "kosmos_eval.reports"}
+_DECLARED: dict[str, Kind] = {"TASKS": "task", "MODELS": "model", "REPORTS": "report"}
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Plugin:
+    """A name, where it comes from, and how to get what it stands for."""
+
+    name: str
+    origin: str
+    load: Callable[[], object]
+
+
+class Plugins:
+    """Every task, model and report writer within reach."""
+
+    def __init__(self, include_paths: Iterable[Path] = ()) -> None:
+        """Collect the names of installed plugins and import the files of the given folders.
+
+        Raises:
+            PluginError: two plugins share a name, or a file of a folder cannot be imported or brings nothing.
+        """
+        self._found: dict[Kind, dict[str, _Plugin]] = {"task": {}, "model": {}, "report": {}}
+        self._loaded: dict[tuple[Kind, str], object] = {}
+        for kind, group in _GROUPS.items():
+            for entry in entry_points(group=group):
+                origin = f"{entry.value} of package {entry.dist.name if entry.dist else '?'}"
+                self._add(kind, _Plugin(entry.name, origin, entry.load))
+        for folder in include_paths:
+            self._include(folder)
+
+    def _add(self, kind: Kind, plugin: _Plugin) -> None:
+        known = self._found[kind].get(plugin.name)
+        if known is not None and known.origin != plugin.origin:
+            message = f"two {kind}s are named {plugin.name!r}: {known.origin} and {plugin.origin}; rename one"
+            raise PluginError(message)
+        self._found[kind][plugin.name] = plugin
+
+    def _include(self, folder: Path) -> None:
+        if not folder.is_dir():
+            message = f"--include-path {folder}: expected an existing folder"
+            raise PluginError(message)
+        for file in sorted(folder.glob("[!_]*.py")):
+            module = _import_file(file)
+            brought = [(kind, value) for name, kind in _DECLARED.items() for value in getattr(module, name, ())]
+            if not brought:
+                message = f"{file}: expected TASKS, MODELS or REPORTS to name what the file brings, found none of them"
+                raise PluginError(message)
+            for kind, value in brought:
+                name = getattr(value, "name", None)
+                if not isinstance(name, str):
+                    message = f"{file}: expected {value!r:.60} to have a name, as every {kind} plugin has"
+                    raise PluginError(message)
+                self._add(kind, _Plugin(name, str(file.resolve()), lambda value=value: value))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the names of all plugins of a kind, sorted, without importing them."""
+        return sorted(self._found[kind])
+
+    def task(self, name: str) -> type[Task[Any, Any]]:
+        """Return the task class of that name.
+
+        Raises:
+            UnknownNameError: there is no such task.
+            PluginError: it is malformed.
+        """
+        return cast("type[Task[Any, Any]]", self._get("task", name, _task_faults))
+
+    def model(self, name: str) -> ModelSpec:
+        """Return the model of that name.
+
+        Raises:
+            UnknownNameError: there is no such model.
+            PluginError: it is malformed.
+        """
+        return cast("ModelSpec", self._get("model", name, _model_faults))
+
+    def report(self, name: str) -> ReportWriter:
+        """Return the report writer of that name.
+
+        Raises:
+            UnknownNameError: there is no such report writer.
+            PluginError: it is malformed.
+        """
+        return cast("ReportWriter", self._get("report", name, _report_faults))
+
+    def _get(self, kind: Kind, name: str, faults: Callable[[object], list[str]]) -> object:
+        if (kind, name) not in self._loaded:
+            if name not in self._found[kind]:
+                raise UnknownNameError(kind, name, self._found[kind])
+            plugin = self._found[kind][name]
+            try:
+                value = plugin.load()
+            except KosmosEvalError:
+                raise
+            except Exception as error:
+                message = f"{kind} {name!r} ({plugin.origin}) cannot be imported: {type(error).__name__}: {error}"
+                raise PluginError(message) from error
+            wrong = faults(value)
+            if getattr(value, "name", name) != name:
+                wrong.append(f"expected its name to be {name!r}, as its entry point says, got {value.name!r}")  # type: ignore[attr-defined]  # getattr above found it
+            if wrong:
+                message = f"{kind} {name!r} ({plugin.origin}) is malformed: {'; '.join(wrong)}"
+                raise PluginError(message)
+            self._loaded[kind, name] = value
+        return self._loaded[kind, name]
+
+
+def _import_file(file: Path) -> ModuleType:
+    name = f"kosmos_eval_included_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:  # pragma: no cover  a .py file always has a loader
+        message = f"{file}: not a Python file"
+        raise PluginError(message)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        message = f"{file}: cannot be imported: {type(error).__name__}: {error}"
+        raise PluginError(message) from error
+    return module
+
+
+def _task_faults(value: object) -> list[str]:
+    """Return what keeps a value from being a task class, as `expected ..., got ...` clauses."""
+    if not (isinstance(value, type) and is_dataclass(value)):
+        return [f"expected a frozen dataclass, got {value!r:.60}"]
+    wrong = []
+    name, version = getattr(value, "name", None), getattr(value, "version", None)
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        wrong.append(f"expected name to be a lower-case identifier, got {name!r}")
+    if not (isinstance(version, int) and version >= 1):
+        wrong.append(f"expected version to be a whole number from 1, got {version!r}")
+    if not (isinstance(getattr(value, "description", None), str) and value.description):  # type: ignore[attr-defined]  # as above
+        wrong.append("expected a description of one line")
+    metrics = getattr(value, "metrics", None)
+    if not (isinstance(metrics, tuple) and metrics and all(isinstance(metric, Metric) for metric in metrics)):
+        wrong.append(f"expected metrics to be a tuple of at least one Metric, got {metrics!r:.60}")
+    elif len({metric.name for metric in metrics}) < len(metrics):
+        wrong.append(f"expected metrics of different names, got {[metric.name for metric in metrics]}")
+    kinds = getattr(value, "sources", None)
+    if not (isinstance(kinds, tuple) and kinds and set(kinds) <= {"mini", "hub", "folder"}):
+        wrong.append(f"expected sources to be some of 'mini', 'hub', 'folder', got {kinds!r}")
+    wrong += [
+        f"expected a setting {split!r} with a default"
+        for split in ("split", "exemplar_split")
+        if not isinstance(getattr(value, split, None), str)
+    ]
+    for method, parameters in (("samples", 2), ("ask", 2), ("score", 2)):
+        function = getattr(value, method, None)
+        if not callable(function):
+            wrong.append(f"expected a method {method}")
+        elif len(inspect.signature(function).parameters) != parameters + 1:
+            wrong.append(f"expected {method} to take {parameters} arguments besides self")
+    if callable(getattr(value, "ask", None)) and not inspect.isgeneratorfunction(value.ask):  # type: ignore[attr-defined]  # as above
+        wrong.append("expected ask to be a generator: it must yield requests")
+    return wrong
+
+
+def _model_faults(value: object) -> list[str]:
+    if not isinstance(value, ModelSpec):
+        return [f"expected a kosmos_eval.language_model.ModelSpec, got {value!r:.60}"]
+    return [] if _NAME.fullmatch(value.name) else [f"expected name to be a lower-case identifier, got {value.name!r}"]
+
+
+def _report_faults(value: object) -> list[str]:
+    return [] if callable(getattr(value, "write", None)) else [f"expected a method write(record, folder), got {value!r:.60}"]

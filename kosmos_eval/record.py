@@ -1,0 +1,185 @@
+"""The run record: what a run leaves on disk, and the same as values.
+
+    RUN/
+        run.json            resolved configuration, fingerprints, environment, timings
+        plan.jsonl          the units of work, one a line
+        journal/            every response, one SQLite file a process
+        results.json        lm-eval's keys, and ours under new ones
+        samples/            one JSONL and one Parquet file a task and shot count
+        thumbnails/         small pictures of the samples that the report shows, by content
+        report.html
+
+`results.json` and `samples/` hold nothing that depends on when, where or by how many processes a run was done:
+two runs of the same work give the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """A metric over a set of samples.
+
+    Attributes:
+        name: of the metric.
+        value: the mean; `None` when nothing was scored: no data is no number.
+        low, high: 95 % confidence interval; `None` when there is no value or a single cluster.
+        stderr: cluster-robust standard error; `None` as above.
+        count: samples that were scored.
+        clusters: independent groups among them.
+        unparsed: samples whose answer could not be read.
+        truncated: samples whose generation ran out of tokens.
+        chance: expected value for random answers, where known.
+        higher_is_better: the direction of improvement.
+    """
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    stderr: float | None
+    count: int
+    clusters: int
+    unparsed: int
+    truncated: int
+    chance: float | None = None
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """A task at one shot count.
+
+    Attributes:
+        task: the label, such as `vqav2@mini`.
+        shots: number of exemplars before each query.
+        version: of the task.
+        split: that was evaluated.
+        metrics: the headline metric first.
+        groups: breakdown to category to the headline metric over that category.
+        samples: samples that were asked.
+        total: samples in the split; more than `samples` when `--limit` took a subset.
+        unlabelled: samples asked whose truth is not known.
+        settings: the task's settings.
+        fingerprints: of data, prompts and scorer.
+    """
+
+    task: str
+    shots: int
+    version: int
+    split: str
+    metrics: tuple[MetricResult, ...]
+    groups: Mapping[str, Mapping[str, MetricResult]]
+    samples: int
+    total: int
+    unlabelled: int
+    settings: Mapping[str, Any]
+    fingerprints: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The cell's name in results and file names: `vqav2@mini|4`."""
+        return f"{self.task}|{self.shots}"
+
+    @property
+    def subset(self) -> bool:
+        """Whether fewer samples were asked than the split has."""
+        return self.samples < self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request of a sample and its response, as they were.
+
+    Attributes:
+        kind: `Generate` or `Score`.
+        prompt: what the model read, images as `<image:0123456789ab>` marks.
+        images: digests of the prompt's images in reading order.
+        options: for `Score`, each continuation with its lead, as text; else empty.
+        option_images: for `Score`, digests of the images in each lead.
+        response: as `kosmos_eval.request.response_to_json` writes it.
+    """
+
+    kind: str
+    prompt: str
+    images: tuple[str, ...]
+    options: tuple[str, ...]
+    option_images: tuple[tuple[str, ...], ...]
+    response: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """A sample, what was asked, what came back, and what it was worth.
+
+    Attributes:
+        key: the dataset's own id.
+        content: SHA-256 of the sample, its pixels included.
+        cluster: what the sample shares with others.
+        groups: breakdown to category.
+        exemplars: keys of the exemplars, in prompt order.
+        exchanges: requests and responses in order.
+        raw: the model's last text, or the text of the option it preferred.
+        answer: as read out of the response; `None` is unparsed.
+        target: the truth, for people.
+        values: metric name to value; empty when unlabelled.
+        margin: gap between the best two candidates in nats; `None` where none were compared.
+        stop_reason: of the last generation; `None` where nothing was generated.
+        explanation: why the score is what it is.
+    """
+
+    key: str
+    content: str
+    cluster: str
+    groups: Mapping[str, str]
+    exemplars: tuple[str, ...]
+    exchanges: tuple[Exchange, ...]
+    raw: str
+    answer: str | None
+    target: str
+    values: Mapping[str, float]
+    margin: float | None
+    stop_reason: str | None
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A finished run, read from its folder.
+
+    Attributes:
+        folder: where it lies.
+        run: `run.json`: `config`, `model`, `environment`, `fingerprints`, `timings`.
+        cells: one for each task and shot count, in the order they were asked for.
+    """
+
+    folder: Path
+    run: Mapping[str, Any]
+    cells: tuple[CellResult, ...] = field(default_factory=tuple)
+
+    def samples(self, cell: CellResult) -> Iterator[SampleRecord]:
+        """Yield the samples of a cell, one at a time, from its JSONL file."""
+        raise NotImplementedError
+
+    def thumbnail(self, digest: str) -> Path | None:
+        """Return the small JPEG of an image, by the image's digest or its first 12 digits; `None` if none was kept."""
+        raise NotImplementedError
+
+
+class ReportWriter(Protocol):
+    """What the `kosmos_eval.reports` entry points name."""
+
+    name: str
+
+    def write(self, record: RunRecord, folder: Path) -> Path:
+        """Write the report into the folder and return its path; on failure no half-written file is left."""
+        ...

@@ -1,0 +1,199 @@
+"""What can be asked of a model, and what comes back.
+
+Two requests: `Generate` continues a prompt, `Score` weighs given continuations of one. Both are values: equal
+requests have equal digests, and the same request to the same model has the same answer.
+
+Log-likelihoods are in nats. Three ways to compare continuations of unequal length are in use in the field, so all
+three are kept and separately named: the sum over tokens, the mean a token, and the mean a character.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from kosmos_eval.prompt import Image, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+StopReason = Literal["eos", "stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Text to be scored after a prompt, and what leads up to it.
+
+    Attributes:
+        text: what is scored; begins at a word boundary, whether or not a space is written in front.
+        lead: read after the prompt and before the text, and not scored: a candidate image and the question about
+            it, say. The prompt is what all continuations share, the lead is each one's own.
+    """
+
+    text: str
+    lead: Prompt = field(default_factory=Prompt)
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            message = f"expected a continuation with text to score, got {self.text!r}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Continue a prompt.
+
+    Attributes:
+        prompt: what the model reads first.
+        max_new_tokens: how many tokens it may write.
+        stop: texts that end the answer; the answer is cut before the first of them.
+        num_beams: 1 is greedy.
+        length_penalty: beam scores are divided by length to this power.
+        no_repeat_ngram: no n-gram of this many tokens is written twice; 0 is off.
+        constraint: the answer must be one of these texts; `None` is free.
+    """
+
+    prompt: Prompt
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    no_repeat_ngram: int = 0
+    constraint: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            message = f"expected max_new_tokens to be at least 1, got {self.max_new_tokens}"
+            raise ValueError(message)
+        if self.num_beams < 1:
+            message = f"expected num_beams to be at least 1, got {self.num_beams}"
+            raise ValueError(message)
+        if "" in self.stop:
+            message = "expected every stop text to have characters, got ''"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Weigh continuations of one prompt: the log-likelihood of each, given the prompt and its own lead.
+
+    Attributes:
+        prompt: what all continuations share.
+        continuations: at least one; duplicates are allowed and score alike.
+    """
+
+    prompt: Prompt
+    continuations: tuple[Continuation, ...]
+
+    def __post_init__(self) -> None:
+        if not self.continuations:
+            message = "expected at least one continuation to score, got none"
+            raise ValueError(message)
+
+
+Request = Generate | Score
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The answer to `Generate`.
+
+    Attributes:
+        text: what was written, cut before the stop text, without special tokens.
+        tokens: the ids that were written, the end token included.
+        logprobs: log-probability of each of these tokens when it was chosen, in nats.
+        stop_reason: `eos` the model ended, `stop` a stop text came, `length` the tokens ran out (truncated).
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    stop_reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class LogLikelihood:
+    """How likely one continuation is, in nats.
+
+    Attributes:
+        tokens: the continuation's token ids.
+        logprobs: log-probability of each token given all before it.
+        characters: length of the continuation's text.
+        greedy: whether every token is the model's first choice.
+    """
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    characters: int
+    greedy: bool
+
+    @property
+    def total(self) -> float:
+        """The sum over tokens."""
+        return math.fsum(self.logprobs)
+
+    @property
+    def per_token(self) -> float:
+        """The mean over tokens."""
+        return self.total / len(self.logprobs)
+
+    @property
+    def per_character(self) -> float:
+        """The sum divided by the number of characters."""
+        return self.total / self.characters
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The answer to `Score`: one log-likelihood for each continuation, in their order."""
+
+    continuations: tuple[LogLikelihood, ...]
+
+
+Response = Generated | Scored
+
+
+def request_digest(request: Request) -> str:
+    """Return the SHA-256 of all that a request says, images by their pixels: 64 hex digits."""
+    canonical = json.dumps([type(request).__name__, _canonical(request)], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _canonical(value: object) -> object:
+    match value:
+        case Prompt():
+            return [{"image": part.digest} if isinstance(part, Image) else part for part in value.parts]
+        case Generate() | Score() | Continuation():
+            return {name: _canonical(getattr(value, name)) for name in value.__dataclass_fields__}
+        case tuple():
+            return [_canonical(item) for item in value]
+        case _:
+            return value
+
+
+def response_to_json(response: Response) -> dict[str, Any]:
+    """Return a response as plain JSON values, which `response_from_json` reads back unchanged."""
+    return {"kind": type(response).__name__, **asdict(response)}
+
+
+def response_from_json(values: Mapping[str, Any]) -> Response:
+    """Return the response that `response_to_json` wrote.
+
+    Raises:
+        ValueError: the values are not a response.
+    """
+    match values:
+        case {"kind": "Generated", "text": text, "tokens": tokens, "logprobs": logprobs, "stop_reason": stop_reason}:
+            return Generated(text, tuple(tokens), tuple(logprobs), stop_reason)
+        case {"kind": "Scored", "continuations": rows}:
+            return Scored(tuple(_likelihood(row) for row in rows))
+        case _:
+            message = f"expected a Generated or Scored response, got {values!r:.80}"
+            raise ValueError(message)
+
+
+def _likelihood(row: Mapping[str, Any]) -> LogLikelihood:
+    return LogLikelihood(tuple(row["tokens"]), tuple(row["logprobs"]), row["characters"], row["greedy"])

@@ -1,0 +1,200 @@
+"""The Task contract: a benchmark gives samples, asks a model about each, and scores the answers.
+
+Asking and scoring are apart. `ask` is a generator: it yields a request and is sent its response, as often as the
+protocol needs, and returns the answer; the runner keeps the requests of many samples pending at once. `score` is
+pure: it sees the sample and the answer and no model, so scores can be made again from recorded responses.
+
+A task is a frozen dataclass whose fields are its settings, each with a documented default:
+
+    @dataclass(frozen=True)
+    class Colours:
+        name: ClassVar[str] = "colours"
+        version: ClassVar[int] = 1
+        description: ClassVar[str] = "Name the colour of a square."
+        sources: ClassVar[tuple[SourceKind, ...]] = ("folder",)
+        metrics: ClassVar[tuple[Metric, ...]] = (Metric("accuracy", "share of exact answers"),)
+        split: str = "test"
+        exemplar_split: str = "train"
+
+        def samples(self, split, source): ...
+        def ask(self, sample, exemplars):
+            response = yield Generate(Prompt.of(sample.image, "Colour:"), max_new_tokens=4)
+            return response.text
+        def score(self, sample, answer): ...
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields, is_dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from kosmos_eval.prompt import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from kosmos_eval.data.source import Source, SourceKind
+    from kosmos_eval.request import Request, Response
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One item of a benchmark; a task subclasses it with what it asks about and what is true.
+
+    Attributes:
+        key: the dataset's own id of the item; unique in its split.
+        cluster: samples of one cluster share something (an image, a page, a dialogue), so their errors go
+            together; empty when the sample stands alone.
+        groups: breakdown to category, such as `{"answer_type": "number"}`; results are also shown by these.
+        chance: expected value of the first metric for a random answer, if that is known.
+        labelled: whether the truth is known; unlabelled samples are asked and never scored.
+    """
+
+    key: str
+    cluster: str = ""
+    groups: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    chance: float | None = None
+    labelled: bool = True
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Every image of the sample, in the order of its fields."""
+        return tuple(_images(tuple(getattr(self, each.name) for each in fields(self))))
+
+    @property
+    def content(self) -> str:
+        """The SHA-256 of all the sample's fields, images by their pixels: 64 hex digits; opens the images.
+
+        Raises:
+            DataError: an image is missing or corrupt.
+        """
+        canonical = {each.name: _canonical(getattr(self, each.name)) for each in fields(self)}
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _images(value: object) -> Iterator[Image]:
+    match value:
+        case Image():
+            yield value
+        case tuple() | list():
+            for item in value:
+                yield from _images(item)
+        case dict() | MappingProxyType():
+            for key in value:
+                yield from _images(value[key])
+
+
+def _canonical(value: object) -> object:
+    match value:
+        case Image():
+            return {"image": value.digest}
+        case tuple() | list():
+            return [_canonical(item) for item in value]
+        case dict() | MappingProxyType():
+            return {str(key): _canonical(value[key]) for key in value}
+        case str() | int() | float() | bool() | None:
+            return value
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {each.name: _canonical(getattr(value, each.name)) for each in fields(value)}
+        case _:
+            message = f"expected sample fields to be plain values, images or containers of them, got {value!r:.80}"
+            raise TypeError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that a benchmark reports: the mean of the samples' values of that name.
+
+    Attributes:
+        name: as results spell it, `accuracy`.
+        description: one line with the source (paper and table, or official script).
+        higher_is_better: the direction of improvement.
+        lower, upper: bounds of a sample's value.
+    """
+
+    name: str
+    description: str
+    higher_is_better: bool = True
+    lower: float = 0.0
+    upper: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one answer is worth.
+
+    Attributes:
+        values: metric name to the sample's value; empty when the sample is unlabelled.
+        answer: the answer as it was read out of the model's response; `None` is *unparsed*: it could not be read.
+            An unparsed answer earns what the official script gives it, and is counted beside the score.
+        target: the truth, for people to read.
+        explanation: why the score is what it is, one line.
+        margin: gap between the best two candidates in nats, where candidates were compared; 0 is a tie.
+    """
+
+    values: Mapping[str, float]
+    answer: str | None
+    target: str = ""
+    explanation: str = ""
+    margin: float | None = None
+
+
+S = TypeVar("S", bound=Sample)
+A = TypeVar("A")
+
+
+class Task(Protocol[S, A]):
+    """A benchmark. `S` is its kind of sample and `A` what its `ask` returns.
+
+    Attributes:
+        name: lower-case identifier, unique among all plugins.
+        version: grows whenever prompts, reading of data or scoring change a number.
+        description: one line.
+        sources: kinds of source that `samples` can read.
+        metrics: what `score` gives values for; the first is the headline.
+        split, exemplar_split: splits that are evaluated and that exemplars are drawn from.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    description: ClassVar[str]
+    sources: ClassVar[tuple[SourceKind, ...]]
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    @property
+    def split(self) -> str: ...  # noqa: D102  in the class docstring
+
+    @property
+    def exemplar_split(self) -> str: ...  # noqa: D102  in the class docstring
+
+    def samples(self, split: str, source: Source) -> Iterable[S]:
+        """Return the split's samples in the dataset's order, images unopened.
+
+        Raises:
+            DataError: a file is missing, corrupt or inconsistent; the message names the item.
+            UsageError: there is no such split or the source is of a kind that the task cannot read.
+        """
+        ...
+
+    def ask(self, sample: S, exemplars: Sequence[S]) -> Generator[Request, Response, A]:
+        """Ask a model about a sample: yield requests, be sent their responses, return the answer."""
+        ...
+
+    def score(self, sample: S, answer: A) -> Score:
+        """Return what the answer is worth; a pure function."""
+        ...
+
+
+@runtime_checkable
+class Submits(Protocol):
+    """A task whose unlabelled splits are scored by a server: it can write the file that the server takes."""
+
+    def submission(self, answers: Iterable[tuple[Sample, Score]], folder: Path) -> Path:
+        """Write the server's submission file into the folder and return its path."""
+        ...
