@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kosmos_eval.errors import KosmosEvalError, PluginError, UnknownNameError
 from kosmos_eval.language_model import ModelSpec
-from kosmos_eval.task import Metric
+from kosmos_eval.task import Metric, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from kosmos_eval.record import ReportWriter
-    from kosmos_eval.task import Task
 
 Kind = Literal["task", "model", "report"]
 
@@ -162,35 +161,39 @@ def _task_faults(value: object) -> list[str]:
     """Return what keeps a value from being a task class, as `expected ..., got ...` clauses."""
     if not (isinstance(value, type) and is_dataclass(value)):
         return [f"expected a frozen dataclass, got {value!r:.60}"]
+    return [*_fact_faults(value), *_method_faults(value)]
+
+
+def _fact_faults(task: type) -> list[str]:
     wrong = []
-    name, version = getattr(value, "name", None), getattr(value, "version", None)
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        wrong.append(f"expected name to be a lower-case identifier, got {name!r}")
-    if not (isinstance(version, int) and version >= 1):
-        wrong.append(f"expected version to be a whole number from 1, got {version!r}")
-    if not (isinstance(getattr(value, "description", None), str) and value.description):  # type: ignore[attr-defined]  # as above
-        wrong.append("expected a description of one line")
-    metrics = getattr(value, "metrics", None)
+    facts: dict[str, Any] = {name: getattr(task, name, None) for name in Task.__annotations__}
+    if not (isinstance(facts["name"], str) and _NAME.fullmatch(facts["name"])):
+        wrong.append(f"expected name to be a lower-case identifier, got {facts['name']!r}")
+    if not (isinstance(facts["version"], int) and facts["version"] >= 1):
+        wrong.append(f"expected version to be a whole number from 1, got {facts['version']!r}")
+    if not (isinstance(facts["description"], str) and facts["description"]):
+        wrong.append(f"expected a description of one line, got {facts['description']!r:.60}")
+    metrics, kinds = facts["metrics"], facts["sources"]
     if not (isinstance(metrics, tuple) and metrics and all(isinstance(metric, Metric) for metric in metrics)):
         wrong.append(f"expected metrics to be a tuple of at least one Metric, got {metrics!r:.60}")
     elif len({metric.name for metric in metrics}) < len(metrics):
         wrong.append(f"expected metrics of different names, got {[metric.name for metric in metrics]}")
-    kinds = getattr(value, "sources", None)
     if not (isinstance(kinds, tuple) and kinds and set(kinds) <= {"mini", "hub", "folder"}):
         wrong.append(f"expected sources to be some of 'mini', 'hub', 'folder', got {kinds!r}")
-    wrong += [
-        f"expected a setting {split!r} with a default"
-        for split in ("split", "exemplar_split")
-        if not isinstance(getattr(value, split, None), str)
-    ]
-    for method, parameters in (("samples", 2), ("ask", 2), ("score", 2)):
-        function = getattr(value, method, None)
-        if not callable(function):
-            wrong.append(f"expected a method {method}")
-        elif len(inspect.signature(function).parameters) != parameters + 1:
-            wrong.append(f"expected {method} to take {parameters} arguments besides self")
-    if callable(getattr(value, "ask", None)) and not inspect.isgeneratorfunction(value.ask):  # type: ignore[attr-defined]  # as above
-        wrong.append("expected ask to be a generator: it must yield requests")
+    missing = [split for split in ("split", "exemplar_split") if not isinstance(getattr(task, split, None), str)]
+    return wrong + [f"expected a setting {split!r} with a default" for split in missing]
+
+
+def _method_faults(task: type) -> list[str]:
+    wrong = []
+    for name, arguments in (("samples", 2), ("ask", 2), ("score", 2)):
+        method = getattr(task, name, None)
+        if not callable(method):
+            wrong.append(f"expected a method {name}")
+        elif len(inspect.signature(method).parameters) != arguments + 1:
+            wrong.append(f"expected {name} to take {arguments} arguments besides self")
+        elif name == "ask" and not inspect.isgeneratorfunction(method):
+            wrong.append("expected ask to be a generator: it must yield requests")
     return wrong
 
 
@@ -201,4 +204,8 @@ def _model_faults(value: object) -> list[str]:
 
 
 def _report_faults(value: object) -> list[str]:
-    return [] if callable(getattr(value, "write", None)) else [f"expected a method write(record, folder), got {value!r:.60}"]
+    return (
+        []
+        if callable(getattr(value, "write", None))
+        else [f"expected a method write(record, folder), got {value!r:.60}"]
+    )

@@ -57,13 +57,15 @@ class Image:
         Raises:
             DataError: the picture is missing or corrupt; the message names it.
         """
+        import PIL.Image  # noqa: PLC0415  Pillow takes 30 ms to import, and commands such as --help need no picture
+
         try:
             with self._open() as picture:
                 return picture.convert("RGB")
         except FileNotFoundError:
             message = f"image {self.name}: no such file"
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            message = f"image {self.name}: cannot be read ({error or type(error).__name__})"
+        except (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError) as error:
+            message = f"image {self.name}: cannot be read ({str(error) or type(error).__name__})"
         raise DataError(message)
 
     @property
@@ -91,7 +93,7 @@ class Image:
 
 
 def _open_file(path: Path) -> PIL.Image.Image:
-    import PIL.Image  # noqa: PLC0415  Pillow takes 30 ms to import, and commands such as --help need no picture
+    import PIL.Image  # noqa: PLC0415  as above
 
     return PIL.Image.open(path)
 

@@ -15,12 +15,15 @@ two runs of the same work give the same bytes.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from kosmos_eval.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 SCHEMA_VERSION = 1
 
@@ -71,6 +74,7 @@ class CellResult:
         unlabelled: samples asked whose truth is not known.
         settings: the task's settings.
         fingerprints: of data, prompts and scorer.
+        shown: keys of the samples that reports show, whose pictures are kept as thumbnails.
     """
 
     task: str
@@ -84,11 +88,17 @@ class CellResult:
     unlabelled: int
     settings: Mapping[str, Any]
     fingerprints: Mapping[str, str]
+    shown: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The cell's name in results and file names: `vqav2@mini|4`."""
         return f"{self.task}|{self.shots}"
+
+    @property
+    def file_stem(self) -> str:
+        """The cell's name in file names: `vqav2@mini_4shot`."""
+        return f"{self.task}_{self.shots}shot"
 
     @property
     def subset(self) -> bool:
@@ -167,12 +177,86 @@ class RunRecord:
     cells: tuple[CellResult, ...] = field(default_factory=tuple)
 
     def samples(self, cell: CellResult) -> Iterator[SampleRecord]:
-        """Yield the samples of a cell, one at a time, from its JSONL file."""
-        raise NotImplementedError
+        """Yield the samples of a cell, one at a time, from its JSONL file.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        path = self.folder / "samples" / f"{cell.file_stem}.jsonl"
+        try:
+            with path.open(encoding="utf-8") as lines:
+                for line in lines:
+                    values = json.loads(line)
+                    values["exchanges"] = tuple(Exchange(**_tuples(each)) for each in values["exchanges"])
+                    yield SampleRecord(**_tuples(values))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            message = f"{path}: cannot be read ({error}); make it again with: kosmos-eval rescore {self.folder}"
+            raise DataError(message) from error
 
     def thumbnail(self, digest: str) -> Path | None:
-        """Return the small JPEG of an image, by the image's digest or its first 12 digits; `None` if none was kept."""
-        raise NotImplementedError
+        """Return the small JPEG of an image, by the image's digest; `None` if none was kept."""
+        path = self.folder / "thumbnails" / f"{digest}.jpg"
+        return path if path.exists() else None
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON values with tuples for the lists that records hold as tuples."""
+    return {key: _tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _tuple(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(_tuple(value) if isinstance(value, list) else value for value in values)
+
+
+def load(folder: Path | str) -> RunRecord:
+    """Return the record of a run.
+
+    Raises:
+        DataError: the folder holds no run, or one that has not been finished.
+    """
+    folder = Path(folder)
+    run = read_run(folder)
+    path = folder / "results.json"
+    if not path.exists():
+        message = f"{folder}: the run is not finished; finish it with: kosmos-eval run --resume {folder}"
+        raise DataError(message)
+    results = _read_json(path)
+    return RunRecord(folder, run, tuple(_cell(values) for values in results["cells"]))
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return `run.json` of a run folder.
+
+    Raises:
+        DataError: there is none, it cannot be read, or a later version of this package wrote it.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        message = f"{folder}: expected a run folder, found no run.json in it"
+        raise DataError(message)
+    run = _read_json(path)
+    if run.get("schema") != SCHEMA_VERSION:
+        message = f"{path}: expected schema {SCHEMA_VERSION}, got {run.get('schema')!r}; another version wrote this run"
+        raise DataError(message)
+    return run
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"{path}: cannot be read ({error})"
+        raise DataError(message) from error
+    return values
+
+
+def _cell(values: Mapping[str, Any]) -> CellResult:
+    groups = {
+        breakdown: {category: MetricResult(**metric) for category, metric in categories.items()}
+        for breakdown, categories in values["groups"].items()
+    }
+    metrics = tuple(MetricResult(**metric) for metric in values["metrics"])
+    return CellResult(**{**values, "metrics": metrics, "groups": groups, "shown": tuple(values["shown"])})
 
 
 class ReportWriter(Protocol):

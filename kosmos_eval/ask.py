@@ -1,0 +1,95 @@
+"""Asks a model all that a unit's samples want to know, and replays recorded answers without one.
+
+A task's `ask` is a generator of requests. Asking keeps the requests of all samples of a unit pending at once, round
+by round: every first request, then every second one. Replaying sends each generator its recorded responses; a request
+that is not the one recorded is an error, for the answer would belong to another question.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.errors import DataError, KosmosEvalError
+from kosmos_eval.journal import Recorded
+from kosmos_eval.request import request_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kosmos_eval.language_model import Model
+    from kosmos_eval.plan import Cell, Unit
+    from kosmos_eval.request import Request, Response
+    from kosmos_eval.task import Sample
+
+
+def ask_unit(unit: Unit, cell: Cell, model: Model) -> dict[str, list[Recorded]]:
+    """Return every exchange of a unit's samples: sample key to requests and responses in order.
+
+    Raises:
+        KosmosEvalError: the model answered something that was not asked, or left something out.
+    """
+    exchanges: dict[str, list[Recorded]] = {key: [] for key in unit.keys}
+    asking = [cell.task.ask(cell.samples[key], cell.exemplars(cell.samples[key])) for key in unit.keys]
+    pending: dict[int, Request] = {number: next(ask) for number, ask in enumerate(asking)}
+    while pending:
+        responses: dict[int, Response] = {}
+        for number, response in model.answer(pending.items()):
+            responses[number] = response
+        if responses.keys() != pending.keys():
+            message = f"unit {unit.id}: expected {len(pending)} answers from the model, got {len(responses)} or others"
+            raise KosmosEvalError(message)
+        following: dict[int, Request] = {}
+        for number, request in pending.items():
+            exchanges[unit.keys[number]].append(Recorded(request_digest(request), responses[number]))
+            with suppress(StopIteration):
+                following |= {number: asking[number].send(responses[number])}
+        pending = following
+    return exchanges
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a sample asked, what came back, and the answer that its task made of it."""
+
+    requests: tuple[Request, ...]
+    responses: tuple[Response, ...]
+    answer: Any
+
+
+def replay(cell: Cell, sample: Sample, exemplars: Sequence[Sample], recorded: Sequence[Recorded]) -> Replayed:
+    """Return a sample's answer from its recorded responses.
+
+    Raises:
+        DataError: the task asks something else than what was recorded, or more, or less.
+    """
+    asking = cell.task.ask(sample, exemplars)
+    requests: list[Request] = []
+    request = next(asking)
+    for number, each in enumerate(recorded):
+        if request_digest(request) != each.request:
+            message = f"{cell.name}: sample {sample.key} now asks something else than the journal holds; run it anew"
+            raise DataError(message)
+        requests.append(request)
+        try:
+            request = asking.send(each.response)
+        except StopIteration as done:
+            if number + 1 == len(recorded):
+                return Replayed(tuple(requests), tuple(each.response for each in recorded), done.value)
+            break
+    than = "fewer" if len(requests) < len(recorded) else "more"
+    message = f"{cell.name}: sample {sample.key} now asks {than} questions than the journal holds; run it anew"
+    raise DataError(message)
+
+
+def recorded_of(answers: Mapping[str, Sequence[Recorded]], key: str, cell: Cell) -> Sequence[Recorded]:
+    """Return a sample's exchanges out of a unit's.
+
+    Raises:
+        DataError: the unit holds no such sample.
+    """
+    if key not in answers:
+        message = f"{cell.name}: the journal holds no answer for sample {key}; run it anew"
+        raise DataError(message)
+    return answers[key]

@@ -1,0 +1,83 @@
+"""The command line: one file a sub-command. Nothing heavy is imported before a sub-command needs it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from kosmos_eval.cli.describe import describe
+from kosmos_eval.cli.ls import ls
+from kosmos_eval.cli.report import report
+from kosmos_eval.cli.rescore import rescore
+from kosmos_eval.cli.run import run
+from kosmos_eval.cli.version import version
+from kosmos_eval.errors import KosmosEvalError, UsageError
+
+_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """A group that names the nearest command when it does not know one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.commands, n=1)
+            cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(self.commands))}"
+            message = f"no command named {args[0]!r}; {cure}"
+            raise UsageError(message)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+    },
+    epilog="Exit codes: 0 done, 64 usage, 65 bad data, 70 internal error, 130 interrupted and resumable.",
+)
+def cli() -> None:
+    """Evaluate KOSMOS-style multimodal language models.
+
+    In long options '_' and '-' are the same.
+    """
+
+
+for command in (run, ls, describe, rescore, report, version):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: list[str] | None) -> int:
+    try:
+        outcome: Any = cli.main(arguments, prog_name="kosmos-eval", standalone_mode=False)
+    except (KosmosEvalError, click.ClickException) as error:
+        _complain(error.format_message() if isinstance(error, click.ClickException) else str(error))
+        return UsageError.exit_code if isinstance(error, click.ClickException) else error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has left, which is its right
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001  the last line of defence: a defect ends with its trace and code 70
+        traceback.print_exc()
+        _complain(f"internal error: {type(error).__name__}: {error}")
+        return KosmosEvalError.exit_code
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _complain(message: str) -> None:
+    click.echo(f"kosmos-eval: {message}", err=True)

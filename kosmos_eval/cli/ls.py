@@ -1,0 +1,58 @@
+"""`kosmos-eval ls`: what there is to run, and what has been run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="List tasks, models or runs.")
+@click.argument("what", type=click.Choice(["tasks", "models", "runs"]), default="tasks")
+@click.option(
+    "--include_path", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with plugin files."
+)
+@click.option(
+    "--runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the runs.  [default: runs]"
+)
+def ls(what: str, include_path: tuple[Path, ...], runs_dir: Path) -> None:
+    """List tasks (the default), models or runs."""
+    if what == "runs":
+        rows = _runs(runs_dir)
+        if not rows:
+            click.echo(f"no runs in {runs_dir}/")
+    else:
+        rows = _plugins(what, include_path)
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, about in rows:
+        click.echo(f"{name:<{width}}  {about}")
+
+
+def _plugins(what: str, include_path: tuple[Path, ...]) -> list[tuple[str, str]]:
+    from kosmos_eval.plugins import Plugins
+
+    plugins = Plugins(include_path)
+    if what == "models":
+        specs = [plugins.model(name) for name in plugins.names("model")]
+        facts = {spec.name: ", ".join(f"{key} {value}" for key, value in spec.facts.items()) for spec in specs}
+        return [(spec.name, f"{spec.description}{facts[spec.name] and f' ({facts[spec.name]})'}") for spec in specs]
+    tasks = [plugins.task(name) for name in plugins.names("task")]
+    return [(task.name, f"{task.description}  [{', '.join(task.sources)}]") for task in tasks]
+
+
+def _runs(folder: Path) -> list[tuple[str, str]]:
+    from kosmos_eval.record import load, read_run
+    from kosmos_eval.table import percent
+
+    rows = []
+    for path in sorted(folder.glob("*/run.json")):
+        if (path.parent / "results.json").exists():
+            cells = load(path.parent).cells
+            values = (f"{cell.name} {percent(cell.metrics[0].value)}" for cell in cells)
+            rows.append((str(path.parent), "  ".join(values)))
+        else:
+            config = read_run(path.parent)["config"]
+            rows.append(
+                (str(path.parent), f"unfinished: {','.join(config['tasks'])}; kosmos-eval run --resume {path.parent}")
+            )
+    return rows

@@ -1,0 +1,217 @@
+"""`kosmos-eval run`: ask a model the samples of tasks, and write the run's record."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from kosmos_eval.errors import KosmosEvalError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from kosmos_eval.run import Prepared
+
+_NOT_CONFIG = {"config", "resume", "output_path", "processes", "quiet"}
+
+
+def _names(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _counts(_context: click.Context, parameter: click.Parameter, text: str | None) -> list[int] | None:
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError as error:
+        message = f"{parameter.opts[0]}: expected whole numbers such as 0,4, got {text!r}"
+        raise UsageError(message) from error
+
+
+def _pairs(_context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> dict[str, str] | None:
+    pairs: dict[str, str] = {}
+    for part in ",".join(texts).split(",") if texts else ():
+        key, equals, value = part.partition("=")
+        if not (key and equals):
+            message = f"{parameter.opts[0]}: expected key=value pairs, got {part!r}"
+            raise UsageError(message)
+        pairs[key.strip()] = value.strip()
+    return pairs or None
+
+
+def _settings(_context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> dict[str, Any] | None:
+    import yaml
+
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        place, equals, value = text.partition("=")
+        task, dot, name = place.partition(".")
+        if not (task and dot and name and equals):
+            message = f"{parameter.opts[0]}: expected TASK.SETTING=VALUE such as vqav2.split=val, got {text!r}"
+            raise UsageError(message)
+        settings.setdefault(task, {})[name] = yaml.safe_load(value)
+    return settings or None
+
+
+def _batch_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    if text is None or text == "auto":
+        return None
+    if not (text.isdigit() and int(text) > 0):
+        message = f"--batch_size: expected auto or a whole number from 1, got {text!r}"
+        raise UsageError(message)
+    return int(text)
+
+
+@click.command(short_help="Run tasks and write their results.")
+@click.option("-t", "--tasks", callback=_names, metavar="NAMES", help="Tasks, separated by commas (see: ls tasks).")
+@click.option(
+    "-f", "--shots", "--num_fewshot", callback=_counts, metavar="COUNTS", help="Shot counts, as 0,4.  [default: 0]"
+)
+@click.option(
+    "-m", "--model", metavar="NAME|DIR", help="A model (see: ls models) or a folder with one.  [default: kosmos-tiny]"
+)
+@click.option(
+    "-a", "--model_args", multiple=True, callback=_pairs, metavar="K=V,...", help="Arguments of the model's own."
+)
+@click.option(
+    "-d", "--data", metavar="mini|hub|DIR", help="Source of samples.  [default: mini for embedded models, else hub]"
+)
+@click.option("-L", "--limit", type=float, metavar="N", help="At most N samples of each task, or a share below 1.")
+@click.option(
+    "--sample-order", type=click.Choice(["random", "first"]), help="Which ones --limit keeps.  [default: random]"
+)
+@click.option(
+    "--exemplars",
+    type=click.Choice(["per-sample", "fixed"]),
+    help="Draw exemplars for each query, or once.  [default: per-sample]",
+)
+@click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    callback=_settings,
+    metavar="TASK.SETTING=VALUE",
+    help="A task's setting (see: describe TASK).",
+)
+@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, ...  [default: auto]")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    help="Of weights and activations.  [default: float32]",
+)
+@click.option(
+    "-b", "--batch_size", callback=_batch_size, metavar="auto|N", help="Sequences in one forward pass.  [default: auto]"
+)
+@click.option(
+    "-j", "--processes", type=click.IntRange(min=1), default=1, help="Processes that ask at once.  [default: 1]"
+)
+@click.option(
+    "-o",
+    "--output_path",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the run.  [default: a new one in runs/]",
+)
+@click.option("--include_path", multiple=True, type=click.Path(), metavar="DIR", help="Folder with plugin files.")
+@click.option(
+    "-C",
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="YAML with any of these flags; the command line wins.",
+)
+@click.option("--report", callback=_names, metavar="NAMES", help="Reports to write.  [default: html]")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Finish an interrupted run.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.pass_context
+def run(context: click.Context, /, **flags: Any) -> None:
+    """Run tasks at one or more shot counts, and write their results and a report.
+
+    A run that is interrupted, by whatever means, is finished by --resume with the same results.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    from kosmos_eval.launch import joined_rank, joined_size
+
+    if joined_size() > 1 and joined_rank() > 0:
+        _follow()
+        return
+    try:
+        prepared = _prepare(context, flags)
+    except KosmosEvalError as error:
+        if joined_size() > 1:
+            _dismiss(error)
+        raise
+    from kosmos_eval.progress import Progress
+    from kosmos_eval.run import execute
+    from kosmos_eval.table import results_table
+
+    record = execute(prepared, processes=flags["processes"], progress=None if flags["quiet"] else Progress(sys.stderr))
+    click.echo(results_table(record.cells))
+    click.echo(f"\nresults: {record.folder / 'results.json'}")
+    for written in sorted(record.folder.glob("report*")):
+        click.echo(f"report:  {written}")
+
+
+def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
+    from kosmos_eval.config import parse_config, read_config_file
+    from kosmos_eval.run import prepare, prepare_resumed
+    from kosmos_eval.run_folder import default_folder
+
+    given = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in flags.items()
+        if name not in _NOT_CONFIG and context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    values = {**(_normal(read_config_file(flags["config"])) if flags["config"] else {}), **given}
+    if flags["resume"] is not None:
+        return prepare_resumed(flags["resume"], values)
+    if "tasks" not in values:
+        message = "expected --tasks, such as --tasks vqav2,raven (all of them: kosmos-eval ls tasks)"
+        raise UsageError(message)
+    config = parse_config(values, "the command line")
+    return prepare(config, flags["output_path"] or default_folder(config))
+
+
+def _normal(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration file's values with what the command line also allows spelt out."""
+    if "num_fewshot" in values:
+        values["shots"] = values.pop("num_fewshot")
+    for name in ("tasks", "report", "include_path", "shots"):
+        if isinstance(value := values.get(name), str):
+            values[name] = [part.strip() for part in value.split(",")]
+        elif isinstance(value, int):
+            values[name] = [value]
+    if values.get("batch_size") == "auto":
+        del values["batch_size"]
+    if isinstance(arguments := values.get("model_args"), dict):
+        values["model_args"] = {str(key): str(value) for key, value in arguments.items()}
+    return values
+
+
+def _follow() -> None:
+    """Be one of several processes that a launcher started: do a share of the run that the first one owns."""
+    from kosmos_eval.launch import hear_first, joined_rank, joined_size
+    from kosmos_eval.worker import join, prepare_process
+
+    prepare_process(joined_size())
+    news = hear_first()
+    if "launch" not in news:
+        raise SystemExit(news["exit_code"])
+    join(Path(str(news["folder"])), str(news["launch"]), joined_rank())
+
+
+def _dismiss(error: KosmosEvalError) -> None:
+    """Tell the other processes that there will be no run."""
+    from kosmos_eval.launch import tell_others
+
+    tell_others({"exit_code": error.exit_code})
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

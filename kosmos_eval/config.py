@@ -1,0 +1,116 @@
+"""What a run is asked to do, as one value: from the command line, from a file, and back out of `run.json`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from kosmos_eval.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SampleOrder = Literal["random", "first"]
+
+
+class RunConfig(BaseModel):
+    """A run's configuration; every field is a flag of `kosmos-eval run`.
+
+    Attributes:
+        tasks: names of tasks.
+        shots: numbers of exemplars; every task is run at each.
+        model: name of a model, or a folder with one.
+        model_args: the model's own arguments.
+        data: `mini`, `hub` or a folder; `None` takes `mini` for embedded models and `hub` for others.
+        limit: at most this many samples of each task, or this share of them when below 1.
+        sample_order: which samples `limit` keeps: a seeded random subset, or the first.
+        exemplars: drawn for each query, or once for the run.
+        seed: of every random choice.
+        settings: task name to its settings.
+        device: `auto`, `cpu`, `cuda`, ...
+        dtype: of the weights and activations.
+        batch_size: sequences in one forward pass; `None` lets the model choose.
+        include_path: folders of plugin files.
+        report: names of the reports to write.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    shots: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
+    model: str = "kosmos-tiny"
+    model_args: dict[str, str] = Field(default_factory=dict)
+    data: str | None = None
+    limit: float | None = Field(default=None, gt=0)
+    sample_order: SampleOrder = "random"
+    exemplars: Literal["per-sample", "fixed"] = "per-sample"
+    seed: int = 0
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    include_path: tuple[str, ...] = ()
+    report: tuple[str, ...] = ("html",)
+
+    @field_validator("tasks", "shots", mode="after")
+    @classmethod
+    def _once_each(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(values))
+
+    @field_validator("limit", mode="after")
+    @classmethod
+    def _whole_or_share(cls, limit: float | None) -> float | None:
+        if limit is not None and limit > 1 and limit != int(limit):
+            message = "expected a whole number of samples or a share below 1"
+            raise ValueError(message)
+        return limit
+
+
+IDENTITY = ("tasks", "shots", "limit", "sample_order", "exemplars", "seed", "settings", "dtype")
+"""Fields that decide what is measured. Others (device, batch size, where files lie) may change on resuming: what they
+could change is held by the fingerprints of weights, data and prompts."""
+
+
+def parse_config(values: Mapping[str, Any], origin: str) -> RunConfig:
+    """Return the configuration that plain values spell.
+
+    Args:
+        values: field name to value.
+        origin: where they come from, for messages.
+
+    Raises:
+        UnknownNameError: a key is no field; the nearest is named.
+        UsageError: a value is of the wrong type or out of range.
+    """
+    for key in values:
+        if key not in RunConfig.model_fields:
+            kind = f"setting in {origin}"
+            raise UnknownNameError(kind, str(key), RunConfig.model_fields)
+    try:
+        return RunConfig(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = f"{origin}: {place}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r:.80}"
+        raise UsageError(message) from error
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Return the values of a YAML or JSON configuration file, lists for comma-separated texts.
+
+    Raises:
+        UsageError: the file is missing, is not YAML, or holds no mapping.
+    """
+    import yaml  # noqa: PLC0415  only runs with --config need it
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        message = f"--config {path}: cannot be read ({str(error).splitlines()[0]})"
+        raise UsageError(message) from error
+    if not isinstance(values, dict):
+        message = f"--config {path}: expected a mapping such as 'tasks: [vqav2]', got {values!r:.60}"
+        raise UsageError(message)
+    return {str(key).replace("-", "_"): value for key, value in values.items()}

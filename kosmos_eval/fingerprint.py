@@ -1,0 +1,49 @@
+"""Digests by which a run knows that it is still the same work: of data, prompts and scoring code."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kosmos_eval.task import Task
+
+_RECORDED = ("kosmos-eval", "torch", "accelerate", "transformers", "datasets", "lm-eval", "numpy", "pillow", "pyarrow")
+
+
+def digest_lines(lines: Iterable[str]) -> str:
+    """Return the SHA-256 of lines of text in the given order: 64 hex digits."""
+    total = hashlib.sha256()
+    for line in lines:
+        total.update(line.encode())
+        total.update(b"\n")
+    return total.hexdigest()
+
+
+def scorer_fingerprint(task: type[Task[Any, Any]]) -> str:
+    """Return the task's version and the digest of its own code and of the core's metrics.
+
+    The version says that a number means something else now; the code's digest catches a change that forgot to say so.
+    """
+    file = Path(inspect.getfile(task))
+    files = sorted(file.parent.glob("*.py")) if file.parent.name == task.name else [file]
+    files += sorted((Path(__file__).parent / "metrics").glob("*.py"))
+    code = digest_lines(f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in files)
+    return f"{task.version}:{code[:16]}"
+
+
+def environment() -> dict[str, str]:
+    """Return what the run ran on: Python, platform and the packages that can move a number."""
+    found = {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
+    for package in _RECORDED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

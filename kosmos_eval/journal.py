@@ -1,0 +1,141 @@
+"""Crash-safe record of every response: one SQLite file for each process, written a whole unit at a time.
+
+A unit's rows are committed in one transaction and flushed to disk, so whenever a process dies, a unit is in its
+journal whole or not at all. Readers look at all journals of a run together; which process did a unit leaves no trace
+in what they read.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.errors import DataError
+from kosmos_eval.request import Response, response_from_json, response_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS units (unit TEXT PRIMARY KEY, samples INTEGER, requests INTEGER, started REAL, seconds REAL);
+CREATE TABLE IF NOT EXISTS answers (unit TEXT, sample TEXT, exchanges TEXT, PRIMARY KEY (unit, sample)) WITHOUT ROWID;
+"""
+_BUSY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One request of a sample, by digest, and the response it got."""
+
+    request: str
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTiming:
+    """How long a unit took.
+
+    Attributes:
+        samples, requests: how many it held.
+        started: when, in seconds since the epoch.
+        seconds: wall time of the model's work.
+    """
+
+    samples: int
+    requests: int
+    started: float
+    seconds: float
+
+
+class Journal:
+    """The journal that one process writes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal, making it if it is new."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.executescript(_SCHEMA)
+
+    def commit(self, unit: str, answers: Mapping[str, Sequence[Recorded]], timing: UnitTiming) -> None:
+        """Write a whole unit, durably.
+
+        Args:
+            unit: its id.
+            answers: sample key to its exchanges in order.
+            timing: how long it took.
+        """
+        rows = [(unit, key, json.dumps([_to_json(each) for each in done])) for key, done in answers.items()]
+        with closing(self._connection.cursor()) as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                cursor.executemany("INSERT INTO answers VALUES (?, ?, ?)", rows)
+                cursor.execute(
+                    "INSERT INTO units VALUES (?, ?, ?, ?, ?)",
+                    (unit, timing.samples, timing.requests, timing.started, timing.seconds),
+                )
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file; everything committed is already on disk."""
+        self._connection.close()
+
+
+def _to_json(recorded: Recorded) -> list[object]:
+    return [recorded.request, response_to_json(recorded.response)]
+
+
+class JournalReader:
+    """All journals of a run, read together."""
+
+    def __init__(self, folder: Path) -> None:
+        """Look at the journals of a run's `journal` folder; it may not exist yet."""
+        self._folder = folder
+
+    def timings(self) -> dict[str, UnitTiming]:
+        """Return the units that are done, and how long each took."""
+        done: dict[str, UnitTiming] = {}
+        for path in self._files():
+            for unit, *timing in _query(path, "SELECT unit, samples, requests, started, seconds FROM units", ()):
+                done[unit] = UnitTiming(*timing)
+        return done
+
+    def unit(self, unit: str) -> dict[str, list[Recorded]]:
+        """Return a unit's answers: sample key to its exchanges in order.
+
+        Raises:
+            DataError: no journal holds the unit.
+        """
+        for path in self._files():
+            if rows := _query(path, "SELECT sample, exchanges FROM answers WHERE unit = ?", (unit,)):
+                return {
+                    key: [Recorded(request, response_from_json(response)) for request, response in json.loads(text)]
+                    for key, text in rows
+                }
+        message = f"{self._folder}: expected unit {unit} in a journal, found it in none; finish the run with --resume"
+        raise DataError(message)
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("*.sqlite"))
+
+
+def _query(path: Path, statement: str, values: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    try:
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            return connection.execute(statement, values).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):  # the file's process died before it had made its tables
+            return []
+        message = f"journal {path}: cannot be read ({error})"
+        raise DataError(message) from error
+    except sqlite3.DatabaseError as error:
+        message = f"journal {path}: is damaged ({error}); delete it and finish the run with --resume"
+        raise DataError(message) from error

@@ -1,0 +1,384 @@
+"""From a configuration to the work to do: which samples, which prompts, in which units.
+
+A *cell* is a task at one shot count. A *unit* is a piece of a cell: whole clusters (all questions on one picture), a
+few seconds to a minute of work, the same units for any number of processes. A process takes whole units and the
+journal commits whole units, and a model answers a unit the same whatever it answered before; so neither process
+count nor a crash can change a result.
+
+Planning also is the pre-flight check: every sample is read, every image that will be used is opened, every first
+prompt is built, before any weight is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kosmos_eval.data.source import Source
+from kosmos_eval.errors import DataError, KosmosEvalError, UnknownNameError, UsageError
+from kosmos_eval.exemplars import ExemplarPool
+from kosmos_eval.fingerprint import digest_lines, scorer_fingerprint
+from kosmos_eval.request import Generate, request_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from kosmos_eval.config import RunConfig
+    from kosmos_eval.language_model import ModelSpec
+    from kosmos_eval.plugins import Plugins
+    from kosmos_eval.prompt import Image, Prompt
+    from kosmos_eval.request import Request
+    from kosmos_eval.task import Sample, Task
+
+UNIT_SAMPLES = 64
+UNIT_TOKENS = 32_768
+_TOKENS_AN_IMAGE = 24
+_CHARACTERS_A_TOKEN = 4
+_BYTES_A_SAMPLE = 16_384
+_BYTES_FREE = 64 * 1024**2
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A piece of work that one process does whole.
+
+    Attributes:
+        id: unique in the plan, and the same in every plan of the same work.
+        cell: name of its cell.
+        keys: its samples.
+    """
+
+    id: str
+    cell: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A task at one shot count, with its samples.
+
+    Attributes:
+        task: the benchmark, with its settings.
+        source: where its samples come from.
+        shots: exemplars before each query.
+        samples: key to sample, in canonical order: by cluster, then key.
+        total: samples in the split, of which `samples` may be a subset.
+        config: of the run.
+        pool: what exemplars are drawn from.
+    """
+
+    task: Task[Any, Any]
+    source: Source
+    shots: int
+    samples: Mapping[str, Sample]
+    total: int
+    config: RunConfig
+    pool: ExemplarPool[Sample]
+
+    @property
+    def label(self) -> str:
+        """The task's name as results show it, `vqav2@mini`."""
+        return self.source.label(self.task.name)
+
+    @property
+    def name(self) -> str:
+        """The cell's name, `vqav2@mini|4`."""
+        return f"{self.label}|{self.shots}"
+
+    def exemplars(self, sample: Sample) -> tuple[Sample, ...]:
+        """Return the exemplars of a sample, in prompt order."""
+        config = self.config
+        return self.pool.draw(sample, self.shots, seed=config.seed, task=self.task.name, policy=config.exemplars)
+
+    @cached_property
+    def first_requests(self) -> Mapping[str, tuple[str, int]]:
+        """Sample key to the digest of its first request and its rough length in tokens; opens every image.
+
+        Raises:
+            DataError: an image is corrupt, or the exemplars do not suffice.
+        """
+        requests: dict[str, tuple[str, int]] = {}
+        for key, sample in self.samples.items():
+            try:
+                request = next(self.task.ask(sample, self.exemplars(sample)))
+            except StopIteration as error:
+                message = f"{self.label}: expected sample {key} to ask something, but its ask yielded no request"
+                raise DataError(message) from error
+            requests[key] = (request_digest(request), _tokens(request))
+        return requests
+
+    @cached_property
+    def fingerprints(self) -> Mapping[str, str]:
+        """Digests of the samples and exemplars that are used, of the prompts made of them, and of the scorer."""
+        used = {sample.key: sample for sample in self.samples.values()}
+        shown = {each.key: each for sample in self.samples.values() for each in self.exemplars(sample)}
+        return {
+            "data": digest_lines(
+                f"{kind} {key} {of[key].content}"
+                for kind, of in (("query", used), ("exemplar", shown))
+                for key in sorted(of)
+            ),
+            "prompts": digest_lines(f"{key} {digest}" for key, (digest, _) in sorted(self.first_requests.items())),
+            "scorer": scorer_fingerprint(type(self.task)),
+        }
+
+    def units(self) -> Iterator[Unit]:
+        """Cut the cell into units: whole clusters, unless one is larger than a unit may be."""
+        held: list[str] = []
+        tokens = number = 0
+        for cluster in _clusters(self.samples.values()):
+            weight = sum(self.first_requests[key][1] for key in cluster)
+            if held and (len(held) + len(cluster) > UNIT_SAMPLES or tokens + weight > UNIT_TOKENS):
+                yield self._unit(number, held)
+                held, tokens, number = [], 0, number + 1
+            for key in cluster:
+                if len(held) == UNIT_SAMPLES:
+                    yield self._unit(number, held)
+                    held, tokens, number = [], 0, number + 1
+                held.append(key)
+                tokens += self.first_requests[key][1]
+        if held:
+            yield self._unit(number, held)
+
+    def _unit(self, number: int, keys: Sequence[str]) -> Unit:
+        return Unit(f"{self.name}/{number:05d}", self.name, tuple(keys))
+
+
+def _clusters(samples: Iterable[Sample]) -> Iterator[list[str]]:
+    """Yield runs of neighbouring samples of one cluster, as keys; a sample without a cluster stands alone."""
+    run: list[str] = []
+    last = ""
+    for sample in samples:
+        if run and not (sample.cluster and sample.cluster == last):
+            yield run
+            run = []
+        run.append(sample.key)
+        last = sample.cluster
+    if run:
+        yield run
+
+
+def _tokens(request: Request) -> int:
+    """Return a request's rough length: what it costs, for cutting units of like size."""
+    size = _prompt_tokens(request.prompt)
+    if isinstance(request, Generate):
+        return size + request.max_new_tokens
+    return size + sum(
+        _prompt_tokens(each.lead) + len(each.text) // _CHARACTERS_A_TOKEN for each in request.continuations
+    )
+
+
+def _prompt_tokens(prompt: Prompt) -> int:
+    return sum(len(part) // _CHARACTERS_A_TOKEN if isinstance(part, str) else _TOKENS_AN_IMAGE for part in prompt.parts)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All the work of a run.
+
+    Attributes:
+        config: of the run.
+        model: that is asked.
+        cells: in the order they were asked for.
+    """
+
+    config: RunConfig
+    model: ModelSpec
+    cells: tuple[Cell, ...]
+    _by_name: dict[str, Cell] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {cell.name: cell for cell in self.cells})
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell of that name."""
+        return self._by_name[name]
+
+    @cached_property
+    def units(self) -> tuple[Unit, ...]:
+        """All units, cell after cell."""
+        return tuple(unit for cell in self.cells for unit in cell.units())
+
+    @property
+    def fingerprints(self) -> dict[str, dict[str, str]]:
+        """Cell name to its fingerprints."""
+        return {cell.name: dict(cell.fingerprints) for cell in self.cells}
+
+
+def resolve_model(config: RunConfig, plugins: Plugins) -> tuple[ModelSpec, RunConfig]:
+    """Return the model that the configuration names, and the configuration with its data source settled.
+
+    A model that is no plugin's name but a folder on disk is read by the `kosmos` model.
+
+    Raises:
+        UnknownNameError: there is neither a model nor a folder of that name.
+    """
+    name = config.model
+    if name not in plugins.names("model") and os.path.isdir(os.path.expanduser(name)):  # noqa: PTH112, PTH111  Path would swallow a trailing slash
+        folder = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111  as above
+        config = config.model_copy(
+            update={"model": "kosmos", "model_args": {**config.model_args, "pretrained": folder}}
+        )
+    spec = plugins.model(config.model)
+    if config.data is None:
+        config = config.model_copy(update={"data": "mini" if spec.embedded else "hub"})
+    return spec, config
+
+
+def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
+    """Return the plan of a run: read its samples, take the subset, and set up its cells.
+
+    Args:
+        config: of the run.
+        plugins: where tasks and the model are found.
+
+    Raises:
+        UsageError: a name or setting is unknown, or a task cannot read the source.
+        DataError: the data cannot be read.
+    """
+    spec, config = resolve_model(config, plugins)
+    source = Source.parse(config.data or "mini")
+    for name in config.settings:
+        if name not in config.tasks:
+            kind = "task of this run"
+            raise UnknownNameError(kind, name, config.tasks)
+    for name in config.report:
+        plugins.report(name)
+    made = [make_task(name, config.settings.get(name, {}), plugins) for name in config.tasks]
+    for task in made:
+        _check_requirements(task, source)
+    return Plan(config, spec, tuple(cell for task in made for cell in _cells(task, source, config)))
+
+
+def make_task(name: str, settings: Mapping[str, Any], plugins: Plugins) -> Task[Any, Any]:
+    """Return the task of that name with its settings.
+
+    Raises:
+        UnknownNameError: there is no such task or setting.
+        UsageError: a setting's value is of another type than its default.
+    """
+    task: Any = plugins.task(name)()
+    known = {each.name: getattr(task, each.name) for each in fields(task)}
+    for key, value in settings.items():
+        if key not in known:
+            kind = f"setting of {name}"
+            raise UnknownNameError(kind, key, known)
+        known[key] = _like(known[key], value, f"{name}.{key}")
+    changed: Task[Any, Any] = replace(task, **known)
+    return changed
+
+
+def _like(default: object, value: object, place: str) -> object:
+    """Return a setting's value in the type of its default."""
+    if isinstance(value, list):
+        value = tuple(value)
+    if isinstance(default, tuple) and isinstance(value, str):
+        return (value,)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if default is not None and value is not None and type(value) is not type(default):
+        message = f"setting {place}: expected {type(default).__name__} such as {default!r}, got {value!r}"
+        raise UsageError(message)
+    return value
+
+
+def _check_requirements(task: Task[Any, Any], source: Source) -> None:
+    if source.kind not in task.sources:
+        known = ", ".join("--data DIR" if kind == "folder" else f"--data {kind}" for kind in task.sources)
+        message = f"{task.name} cannot read --data {source}; it reads {known}"
+        raise UsageError(message)
+    for program in getattr(task, "requires", ()):
+        if shutil.which(program) is None:
+            message = (
+                f"{task.name} needs the program {program!r}, which is not on PATH; install it, or leave out {task.name}"
+            )
+            raise UsageError(message)
+
+
+def _cells(task: Task[Any, Any], source: Source, config: RunConfig) -> Iterator[Cell]:
+    everything = _unique(task.samples(task.split, source), f"{source.label(task.name)} split {task.split}")
+    if not everything:
+        message = f"{source.label(task.name)}: split {task.split} of {source} holds no samples"
+        raise DataError(message)
+    chosen = choose(everything, config, task.name)
+    samples = {each.key: each for each in sorted(chosen, key=lambda sample: (sample.cluster, sample.key))}
+    pool = ExemplarPool[Any](())
+    if any(config.shots):
+        same = task.exemplar_split == task.split
+        pool = ExemplarPool(everything if same else task.samples(task.exemplar_split, source))
+    for shots in config.shots:
+        yield Cell(task, source, shots, samples, len(everything), config, pool)
+
+
+def _unique(samples: Iterable[Sample], place: str) -> list[Sample]:
+    seen: dict[str, Sample] = {}
+    for sample in samples:
+        if sample.key in seen:
+            message = f"{place}: expected every sample to have its own key, got {sample.key!r} twice"
+            raise DataError(message)
+        seen[sample.key] = sample
+    return list(seen.values())
+
+
+def choose(samples: Sequence[Sample], config: RunConfig, task: str) -> Sequence[Sample]:
+    """Return the samples that `--limit` keeps: a subset drawn by hashing seed, task and key, or the first.
+
+    A smaller limit's subset lies within a larger one's, and neither depends on the order of the dataset.
+    """
+    if config.limit is None:
+        return samples
+    count = int(config.limit) if config.limit >= 1 else max(1, round(config.limit * len(samples)))
+    if config.sample_order == "first":
+        return samples[:count]
+
+    def rank(sample: Sample) -> bytes:
+        return hashlib.sha256(f"limit|{config.seed}|{task}|{sample.key}".encode()).digest()
+
+    return sorted(samples, key=rank)[:count]
+
+
+def preflight(plan: Plan, folder: Path) -> None:
+    """Check, before any weight is loaded, everything that could stop the run later.
+
+    Every image that will be used is opened, every first prompt built, and the disk of the run's folder measured.
+
+    Raises:
+        DataError: an image or sample is unreadable; the message names it.
+        UsageError: the disk is too full.
+    """
+    _open_images(plan)
+    for cell in plan.cells:
+        cell.fingerprints  # noqa: B018  a cached property whose making opens images and builds prompts
+    needed = _BYTES_FREE + _BYTES_A_SAMPLE * sum(len(cell.samples) for cell in plan.cells)
+    place = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        message = f"{place}: expected {needed // 1024**2} MiB free for the run's record, got {free // 1024**2} MiB"
+        raise UsageError(message)
+
+
+def _open_images(plan: Plan) -> None:
+    """Open every image of the queries, many at a time; exemplars' are opened as prompts are built."""
+    images = {id(image): image for cell in plan.cells for sample in cell.samples.values() for image in sample.images}
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
+        faults = [fault for fault in workers.map(_fault, images.values()) if fault is not None]
+    if faults:
+        more = f" (and {len(faults) - 1} more images)" if len(faults) > 1 else ""
+        message = f"{faults[0]}{more}"
+        raise DataError(message)
+
+
+def _fault(image: Image) -> str | None:
+    try:
+        image.digest  # noqa: B018  a property that opens the image
+    except KosmosEvalError as error:
+        return str(error)
+    return None

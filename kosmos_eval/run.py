@@ -1,0 +1,241 @@
+"""The pipeline: plan, ask, journal, score, summarise, write.
+
+Each step is a function that a reader can follow by name; what each leaves behind is in `record.py`'s docstring. A run
+can be stopped after any committed unit, by any means, and resumed at another number of processes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.config import IDENTITY, RunConfig, parse_config
+from kosmos_eval.errors import KosmosEvalError, RunInterruptedError, RunRefusedError, UsageError
+from kosmos_eval.fingerprint import environment
+from kosmos_eval.journal import JournalReader
+from kosmos_eval.launch import Launch
+from kosmos_eval.lock import RunLock
+from kosmos_eval.plan import Plan, make_plan, preflight
+from kosmos_eval.plugins import Plugins
+from kosmos_eval.record import SCHEMA_VERSION, RunRecord, load, read_run
+from kosmos_eval.run_folder import default_folder, open_folder, reopen
+from kosmos_eval.worker import model_options
+from kosmos_eval.writing import write_json, write_results
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kosmos_eval.progress import Progress
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to ask: everything checked, nothing loaded.
+
+    Attributes:
+        folder: of the run; made by `open_folder`.
+        plan: of the run.
+        run: what `run.json` holds.
+    """
+
+    folder: Path
+    plan: Plan
+    run: dict[str, Any]
+
+
+def prepare(config: RunConfig, folder: Path) -> Prepared:
+    """Plan a new run and check everything that can fail, before a folder is made or a weight loaded.
+
+    Raises:
+        UsageError: the configuration cannot be carried out, or the folder holds a run already.
+        DataError: data or checkpoint cannot be read.
+    """
+    if (folder / "run.json").exists():
+        state = "finished" if (folder / "results.json").exists() else "unfinished"
+        message = f"{folder} holds a run already ({state}); resume it with --resume {folder}, or choose another folder"
+        raise RunRefusedError(message)
+    plan = make_plan(config, Plugins(map(Path, config.include_path)))
+    weights = plan.model.fingerprint(model_options(plan.config))
+    preflight(plan, folder)
+    return Prepared(folder, plan, _describe(plan, weights))
+
+
+def prepare_resumed(folder: Path, overrides: Mapping[str, Any]) -> Prepared:
+    """Plan a run again from its folder, and make sure that it is the same work.
+
+    Args:
+        folder: of the run.
+        overrides: configuration fields given anew; those that decide what is measured must be as they were.
+
+    Raises:
+        RunRefusedError: configuration, weights, data, prompts or scorer changed; the message names which.
+    """
+    run = read_run(folder)
+    before = parse_config(run["config"], str(folder / "run.json"))
+    config = parse_config({**run["config"], **overrides}, "the command line")
+    for field in IDENTITY:
+        if getattr(config, field) != getattr(before, field):
+            asked, known = getattr(config, field), getattr(before, field)
+            message = f"{folder}: cannot resume with {field} = {asked!r}, the run has {known!r}"
+            raise RunRefusedError(message)
+    plan = make_plan(config, Plugins(map(Path, config.include_path)))
+    weights = plan.model.fingerprint(model_options(plan.config))
+    preflight(plan, folder)
+    now = _describe(plan, weights)
+    _refuse_changes(folder, run, now)
+    return Prepared(folder, plan, {**run, "config": now["config"]})
+
+
+def _describe(plan: Plan, weights: str) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA_VERSION,
+        "config": plan.config.model_dump(mode="json"),
+        "model": {"name": plan.model.name, "fingerprint": weights},
+        "fingerprints": plan.fingerprints,
+        "environment": environment(),
+        "launches": [],
+        "timings": {},
+    }
+
+
+def _refuse_changes(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [] if before["model"] == now["model"] else [f"the model's weights ({now['model']['name']})"]
+    for cell, fingerprints in now["fingerprints"].items():
+        known = before["fingerprints"].get(cell, {})
+        changed += [f"the {kind} of {cell}" for kind, digest in fingerprints.items() if known.get(kind) != digest]
+    if changed:
+        message = f"{folder}: cannot resume, changed since the run began: {', '.join(changed)}; start a new run"
+        raise RunRefusedError(message)
+
+
+def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None = None) -> RunRecord:
+    """Do what is left of a prepared run, and write its results.
+
+    Args:
+        prepared: a new or a resumed run.
+        processes: how many ask at once.
+        progress: is told what has been done; silent by default.
+
+    Raises:
+        RunInterruptedError: stopped by Ctrl-C or a termination signal; the run can be resumed.
+        RunRefusedError: another process has the run.
+        KosmosEvalError: asking or scoring failed; what is in the journal is kept.
+    """
+    folder, launch = prepared.folder, uuid.uuid4().hex
+    folder.mkdir(parents=True, exist_ok=True)
+    with RunLock(folder, launch) as lock:
+        open_folder(folder, prepared.plan, prepared.run)
+        started, clock = time.time(), time.perf_counter()
+        try:
+            ask_all(prepared, Launch(folder, launch, processes, lock), progress)
+            record = finish(prepared)
+        except KeyboardInterrupt as error:
+            message = f"interrupted; finish the run with: kosmos-eval run --resume {folder}"
+            raise RunInterruptedError(message) from error
+        finally:
+            launched = {"started": started, "processes": processes, "seconds": time.perf_counter() - clock}
+            prepared.run["launches"].append(launched)
+            with suppress(OSError):
+                write_json(folder / "run.json", prepared.run)
+    return record
+
+
+def ask_all(prepared: Prepared, launch: Launch, progress: Progress | None) -> None:
+    """Have every unit asked that no journal holds yet."""
+    units = prepared.plan.units
+    journal = JournalReader(prepared.folder / "journal")
+    if progress is not None:
+        progress.begin(units, journal)
+    try:
+        if any(unit.id not in journal.timings() for unit in units):
+            launch.run(prepared.plan)
+    finally:
+        if progress is not None:
+            progress.end()
+    done = journal.timings()
+    if missing := sum(unit.id not in done for unit in units):
+        cure = f"finish them with: kosmos-eval run --resume {prepared.folder}"
+        message = f"{missing} of {len(units)} units were not answered; {cure}"
+        raise KosmosEvalError(message)
+
+
+def finish(prepared: Prepared) -> RunRecord:
+    """Score what the journal holds, write results and reports, and return the record."""
+    folder, plan = prepared.folder, prepared.plan
+    journal = JournalReader(folder / "journal")
+    write_results(plan, plan.units, journal, folder, prepared.run["model"]["fingerprint"])
+    prepared.run["timings"] = _timings(plan, journal)
+    with suppress(FileNotFoundError):
+        prepared.run["model"]["facts"] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    write_json(folder / "run.json", prepared.run)
+    record = load(folder)
+    write_reports(record, plan.config.report, Plugins(map(Path, plan.config.include_path)))
+    shutil.rmtree(folder / "claims", ignore_errors=True)
+    return record
+
+
+def _timings(plan: Plan, journal: JournalReader) -> dict[str, dict[str, float]]:
+    done = journal.timings()
+    timings: dict[str, dict[str, float]] = {}
+    for unit in plan.units:
+        cell = timings.setdefault(unit.cell, {"samples": 0, "requests": 0, "seconds": 0.0})
+        cell["samples"] += done[unit.id].samples
+        cell["requests"] += done[unit.id].requests
+        cell["seconds"] += done[unit.id].seconds
+    return timings
+
+
+def write_reports(record: RunRecord, names: tuple[str, ...], plugins: Plugins) -> list[Path]:
+    """Write the named reports into the run's folder and return their paths."""
+    return [plugins.report(name).write(record, record.folder) for name in names]
+
+
+def rescore(folder: Path) -> RunRecord:
+    """Score a run's recorded answers again, with today's scoring code, and write results and reports anew.
+
+    Raises:
+        DataError: the run is unfinished, its data cannot be read, or its prompts are others now.
+        RunRefusedError: a process is working on the run.
+    """
+    run = read_run(folder)
+    with RunLock(folder, uuid.uuid4().hex):
+        plan = reopen(folder)
+        if plan.fingerprints.keys() != run["fingerprints"].keys():
+            message = f"{folder}: expected the tasks {sorted(run['fingerprints'])}, got {sorted(plan.fingerprints)}"
+            raise UsageError(message)
+        return finish(Prepared(folder, plan, {**run, "fingerprints": plan.fingerprints}))
+
+
+def evaluate(
+    *,
+    tasks: str | list[str],
+    model: str = "kosmos-tiny",
+    shots: int | list[int] = 0,
+    output_path: Path | str | None = None,
+    processes: int = 1,
+    **settings: Any,  # noqa: ANN401  whatever RunConfig has a field for
+) -> RunRecord:
+    """Run tasks at several shot counts and return the record that the command would leave.
+
+    Args:
+        tasks: a task's name, or several.
+        model: a model's name, or a folder with one.
+        shots: a number of exemplars, or several.
+        output_path: folder of the run; by default one under `runs/`, named after time, model and tasks.
+        processes: how many ask at once.
+        settings: any other field of `kosmos_eval.config.RunConfig`.
+
+    Raises:
+        KosmosEvalError: of the kind that the command's exit code would show.
+    """
+    names = [tasks] if isinstance(tasks, str) else tasks
+    counts = [shots] if isinstance(shots, int) else shots
+    config = parse_config({"tasks": names, "model": model, "shots": counts, **settings}, "evaluate()")
+    folder = Path(output_path) if output_path is not None else default_folder(config)
+    return execute(prepare(config, folder), processes=processes)

@@ -1,0 +1,55 @@
+"""A run's folder: named, made, and opened again by workers and by later commands."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.config import RunConfig, parse_config
+from kosmos_eval.plan import Plan, Unit, make_plan
+from kosmos_eval.plugins import Plugins
+from kosmos_eval.record import read_run
+from kosmos_eval.scoring import plain
+from kosmos_eval.writing import whole_file, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONGEST_NAME = 100
+
+
+def default_folder(config: RunConfig) -> Path:
+    """Return a new folder under `runs/`, named after time, model and tasks."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    name = f"{stamp}-{Path(config.model).name}-{'-'.join(config.tasks)}"[:_LONGEST_NAME]
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
+
+
+def open_folder(folder: Path, plan: Plan, run: Mapping[str, Any]) -> None:
+    """Put the plan and `run.json` into a run's folder; the latter comes last and makes it a run."""
+    with whole_file(folder / "plan.jsonl") as draft:
+        lines = (json.dumps(plain(unit), ensure_ascii=False) for unit in plan.units)
+        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_json(folder / "run.json", run)
+
+
+def read_units(folder: Path) -> tuple[Unit, ...]:
+    """Return the units of a run's plan."""
+    lines = (folder / "plan.jsonl").read_text(encoding="utf-8").splitlines()
+    return tuple(Unit(each["id"], each["cell"], tuple(each["keys"])) for each in map(json.loads, lines))
+
+
+def reopen(folder: Path) -> Plan:
+    """Return the plan of a run from its folder, without checking it: for workers and for scoring again.
+
+    Raises:
+        DataError: there is no run, or its data cannot be read.
+    """
+    config = parse_config(read_run(folder)["config"], str(folder / "run.json"))
+    return make_plan(config, Plugins(map(Path, config.include_path)))

@@ -1,0 +1,229 @@
+"""From recorded responses to scores, sample records and summaries; no model is needed, so scores can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import insort
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.ask import recorded_of, replay
+from kosmos_eval.errors import KosmosEvalError
+from kosmos_eval.record import CellResult, Exchange, MetricResult, SampleRecord
+from kosmos_eval.request import Generated, Score, response_to_json
+from kosmos_eval.statistics.intervals import mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from kosmos_eval.ask import Replayed
+    from kosmos_eval.journal import JournalReader
+    from kosmos_eval.plan import Cell, Unit
+    from kosmos_eval.request import Request, Response
+    from kosmos_eval.task import Metric, Sample
+    from kosmos_eval.task import Score as SampleScore
+
+SHOWN_SAMPLES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A sample with its score, and the record of both."""
+
+    sample: Sample
+    score: SampleScore
+    record: SampleRecord
+
+
+def score_cell(cell: Cell, units: Iterable[Unit], journal: JournalReader) -> Iterator[Scored]:
+    """Yield every sample of a cell, scored, in the plan's order; one unit is in memory at a time.
+
+    Raises:
+        DataError: the journal lacks a sample, or the task now asks something else.
+    """
+    for unit in units:
+        answers = journal.unit(unit.id)
+        for key in unit.keys:
+            sample = cell.samples[key]
+            exemplars = cell.exemplars(sample)
+            replayed = replay(cell, sample, exemplars, recorded_of(answers, key, cell))
+            score = cell.task.score(sample, replayed.answer)
+            _check(cell, sample, score)
+            yield Scored(sample, score, _record(sample, exemplars, replayed, score))
+
+
+def _check(cell: Cell, sample: Sample, score: SampleScore) -> None:
+    expected = {metric.name for metric in cell.task.metrics} if sample.labelled else set()
+    if set(score.values) != expected:
+        got = sorted(score.values)
+        message = f"{cell.label}: expected the score of sample {sample.key} to give {sorted(expected)}, got {got}"
+        raise KosmosEvalError(message)
+
+
+def _record(sample: Sample, exemplars: Iterable[Sample], replayed: Replayed, score: SampleScore) -> SampleRecord:
+    exchanges = tuple(map(_exchange, replayed.requests, replayed.responses))
+    last = replayed.responses[-1]
+    written = [each.stop_reason for each in replayed.responses if isinstance(each, Generated)]
+    return SampleRecord(
+        key=sample.key,
+        content=sample.content,
+        cluster=sample.cluster,
+        groups=dict(sample.groups),
+        exemplars=tuple(each.key for each in exemplars),
+        exchanges=exchanges,
+        raw=_raw(exchanges[-1], last),
+        answer=score.answer,
+        target=score.target,
+        values=dict(score.values),
+        margin=score.margin,
+        stop_reason=written[-1] if written else None,
+        explanation=score.explanation,
+    )
+
+
+def _exchange(request: Request, response: Response) -> Exchange:
+    candidates = request.continuations if isinstance(request, Score) else ()
+    return Exchange(
+        kind=type(request).__name__,
+        prompt=request.prompt.text(digests=True),
+        images=tuple(image.digest for image in request.prompt.images),
+        options=tuple(f"{each.lead.text(digests=True)} {each.text.strip()}".strip() for each in candidates),
+        option_images=tuple(tuple(image.digest for image in each.lead.images) for each in candidates),
+        response=response_to_json(response),
+    )
+
+
+def _raw(exchange: Exchange, response: Response) -> str:
+    if isinstance(response, Generated):
+        return response.text
+    totals = [each.total for each in response.continuations]
+    return exchange.options[totals.index(max(totals))]
+
+
+@dataclass
+class Tally:
+    """The numbers of a cell as its samples stream by.
+
+    Attributes:
+        values: metric name to one value a scored sample.
+        clusters: one a scored sample, in the same order; a sample that stands alone is its own.
+        chances: of the headline metric, where a sample knows its own.
+        unparsed, truncated, unlabelled: counts.
+        groups: breakdown and category to the tally of that category.
+    """
+
+    metrics: tuple[Metric, ...]
+    values: dict[str, list[float]] = field(default_factory=dict)
+    clusters: list[str] = field(default_factory=list)
+    chances: list[float] = field(default_factory=list)
+    unparsed: int = 0
+    truncated: int = 0
+    unlabelled: int = 0
+    groups: dict[tuple[str, str], Tally] = field(default_factory=dict)
+
+    def add(self, scored: Scored) -> None:
+        """Count a sample, for the whole and for each of its categories."""
+        self.count(scored)
+        for breakdown, category in scored.sample.groups.items():
+            self.groups.setdefault((breakdown, category), Tally(self.metrics[:1])).count(scored)
+
+    def count(self, scored: Scored) -> None:
+        """Count a sample for the whole only."""
+        self.unparsed += scored.score.answer is None
+        self.truncated += scored.record.stop_reason == "length"
+        if not scored.sample.labelled:
+            self.unlabelled += 1
+            return
+        for metric in self.metrics:
+            self.values.setdefault(metric.name, []).append(scored.score.values[metric.name])
+        self.clusters.append(scored.sample.cluster or f"sample {scored.sample.key}")
+        if scored.sample.chance is not None:
+            self.chances.append(scored.sample.chance)
+
+    def result(self, metric: Metric) -> MetricResult:
+        """Return a metric's value over what was counted, with its interval."""
+        values = self.values.get(metric.name, [])
+        estimate = mean_interval(values, self.clusters if values else [], lower=metric.lower, upper=metric.upper)
+        headline = metric is self.metrics[0]
+        known = headline and len(self.chances) == len(values) > 0
+        return MetricResult(
+            name=metric.name,
+            value=estimate.value,
+            low=estimate.low,
+            high=estimate.high,
+            stderr=estimate.stderr,
+            count=estimate.count,
+            clusters=estimate.clusters,
+            unparsed=self.unparsed,
+            truncated=self.truncated,
+            chance=mean_interval(self.chances, self.clusters).value if known else None,
+            higher_is_better=metric.higher_is_better,
+        )
+
+
+def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...]) -> CellResult:
+    """Return a cell's results from its tally, with the keys of the samples that reports show."""
+    headline = cell.task.metrics[0]
+    groups: dict[str, dict[str, MetricResult]] = {}
+    for (breakdown, category), part in sorted(tally.groups.items()):
+        groups.setdefault(breakdown, {})[category] = part.result(headline)
+    return CellResult(
+        task=cell.label,
+        shots=cell.shots,
+        version=cell.task.version,
+        split=cell.task.split,
+        metrics=tuple(tally.result(metric) for metric in cell.task.metrics),
+        groups=groups,
+        samples=len(cell.samples),
+        total=cell.total,
+        unlabelled=tally.unlabelled,
+        settings=asdict(cell.task),  # type: ignore[call-overload]  # a task is a dataclass: plugins.py checks it
+        fingerprints=cell.fingerprints,
+        shown=shown,
+    )
+
+
+class Showcase:
+    """Keeps the samples that a report shows: half those that scored lowest, half drawn by hash from all."""
+
+    def __init__(self, limit: int = SHOWN_SAMPLES) -> None:
+        """Keep at most so many."""
+        self._half = limit // 2
+        self._lowest: list[tuple[float, str]] = []
+        self._drawn: list[tuple[str, str]] = []
+
+    def add(self, scored: Scored) -> None:
+        """Consider a sample."""
+        key = scored.sample.key
+        insort(self._lowest, (min(scored.score.values.values(), default=1.0), key))
+        insort(self._drawn, (hashlib.sha256(key.encode()).hexdigest(), key))
+        del self._lowest[self._half :], self._drawn[2 * self._half :]
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys of the kept samples: the low ones, then the drawn ones that are not among them."""
+        lowest = [key for _, key in self._lowest]
+        others = [key for _, key in self._drawn if key not in lowest]
+        return (*lowest, *others[: self._half])
+
+
+def group_by_cell(units: Iterable[Unit]) -> Mapping[str, list[Unit]]:
+    """Return cell name to its units, in their order."""
+    cells: dict[str, list[Unit]] = {}
+    for unit in units:
+        cells.setdefault(unit.cell, []).append(unit)
+    return cells
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401  JSON values have no narrower type
+    """Return a dataclass or mapping as JSON-ready values: tuples as lists, keys as text."""
+    match value:
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _ if hasattr(value, "__dataclass_fields__"):
+            return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        case _ if hasattr(value, "items"):
+            return {str(key): plain(item) for key, item in value.items()}
+        case _:
+            return value

@@ -1,0 +1,209 @@
+"""Writes a run's results: `results.json`, the samples as JSONL and Parquet, thumbnails, submissions.
+
+Every file is written beside its place and moved there when it is whole. Nothing here depends on time or on which
+process did what: the same work gives the same bytes. (Timings are in `run.json`.)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager, suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.record import SCHEMA_VERSION
+from kosmos_eval.scoring import Showcase, Tally, group_by_cell, plain, score_cell, summarise
+from kosmos_eval.task import Submits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from kosmos_eval.journal import JournalReader
+    from kosmos_eval.plan import Cell, Plan, Unit
+    from kosmos_eval.record import CellResult, SampleRecord
+    from kosmos_eval.task import Sample, Score
+
+_ROW_GROUP = 1_000
+_THUMBNAIL_SIDE = 192
+_THUMBNAIL_QUALITY = 85
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Lend a path beside the given one, and move it there when the block ends well; else leave nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write values as JSON, whole or not at all."""
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_results(
+    plan: Plan, units: Iterable[Unit], journal: JournalReader, folder: Path, weights: str
+) -> tuple[CellResult, ...]:
+    """Score everything that the journal holds and write the results into the run's folder.
+
+    Args:
+        plan: of the run.
+        units: all of the plan's units; each must be in the journal.
+        journal: with the responses.
+        folder: of the run.
+        weights: the model's fingerprint.
+
+    Returns:
+        One result a cell, in the plan's order.
+    """
+    by_cell = group_by_cell(units)
+    results = tuple(_write_cell(cell, by_cell[cell.name], journal, folder) for cell in plan.cells)
+    write_json(folder / "results.json", _results_json(plan, results, weights))
+    return results
+
+
+def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folder: Path) -> CellResult:
+    tally, showcase = Tally(cell.task.metrics), Showcase()
+    unlabelled: list[tuple[Sample, Score]] = []
+    stem = f"{cell.label}_{cell.shots}shot"
+    with (
+        whole_file(folder / "samples" / f"{stem}.jsonl") as jsonl,
+        whole_file(folder / "samples" / f"{stem}.parquet") as parquet,
+        jsonl.open("w", encoding="utf-8") as lines,
+        ParquetRows(parquet, [metric.name for metric in cell.task.metrics]) as rows,
+    ):
+        for scored in score_cell(cell, units, journal):
+            tally.add(scored)
+            showcase.add(scored)
+            lines.write(json.dumps(plain(scored.record), ensure_ascii=False) + "\n")
+            rows.add(scored.record)
+            if not scored.sample.labelled:
+                unlabelled.append((scored.sample, scored.score))
+    if unlabelled and isinstance(cell.task, Submits):
+        cell.task.submission(unlabelled, folder / "submissions" / stem)
+    shown = showcase.keys()
+    for key in shown:
+        _keep_pictures(cell, cell.samples[key], folder / "thumbnails")
+    return summarise(cell, tally, shown)
+
+
+def _keep_pictures(cell: Cell, sample: Sample, folder: Path) -> None:
+    for each in (sample, *cell.exemplars(sample)):
+        for image in each.images:
+            path = folder / f"{image.digest}.jpg"
+            if not path.exists():
+                picture = image.load()
+                picture.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+                with whole_file(path) as draft:
+                    picture.save(draft, format="JPEG", quality=_THUMBNAIL_QUALITY)
+
+
+class ParquetRows:
+    """Writes sample records as rows of a Parquet file, a row group at a time."""
+
+    def __init__(self, path: Path, metrics: Sequence[str]) -> None:
+        """Set up the columns: one a field, and one a metric."""
+        import pyarrow as pa  # noqa: PLC0415  a second to import, and only runs that write results need it
+        import pyarrow.parquet as pq  # noqa: PLC0415  as above
+
+        texts = pa.list_(pa.string())
+        columns: dict[str, Any] = dict.fromkeys(("key", "content", "cluster", "groups", "prompt"), pa.string())
+        columns |= {"exemplars": texts, "images": texts, "options": texts}
+        columns |= {"log_probabilities": pa.list_(pa.list_(pa.float64()))}
+        columns |= dict.fromkeys(("raw", "answer", "target", "stop_reason", "explanation"), pa.string())
+        columns |= {"margin": pa.float64(), "unparsed": pa.bool_()}
+        columns |= {f"metric.{name}": pa.float64() for name in metrics}
+        self._schema = pa.schema(list(columns.items()))
+        self._writer = pq.ParquetWriter(path, self._schema)
+        self._table = pa.Table
+        self._held: list[dict[str, Any]] = []
+
+    def __enter__(self) -> ParquetRows:  # noqa: PYI034  typing.Self would say the same of a final class
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._writer.close()
+
+    def add(self, record: SampleRecord) -> None:
+        """Add a row."""
+        self._held.append(_row(record))
+        if len(self._held) == _ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._writer.write_table(self._table.from_pylist(self._held, schema=self._schema))
+        self._held = []
+
+
+def _row(record: SampleRecord) -> dict[str, Any]:
+    last = record.exchanges[-1]
+    columns = ("key", "content", "cluster", "raw", "answer", "target", "stop_reason", "explanation", "margin")
+    options = last.response.get("continuations", [last.response])
+    return {
+        **{name: getattr(record, name) for name in columns},
+        "groups": json.dumps(plain(record.groups), ensure_ascii=False),
+        "prompt": "\n".join(each.prompt for each in record.exchanges),
+        "exemplars": list(record.exemplars),
+        "images": [digest for each in record.exchanges for digest in (*each.images, *chain(*each.option_images))],
+        "options": list(last.options),
+        "log_probabilities": [list(each["logprobs"]) for each in options],
+        "unparsed": record.answer is None,
+        **{f"metric.{name}": value for name, value in record.values.items()},
+    }
+
+
+def _results_json(plan: Plan, results: Sequence[CellResult], weights: str) -> dict[str, Any]:
+    """Return `results.json`: lm-eval's keys, so that its readers work, then the cells whole."""
+    config = plan.config
+    return {
+        "results": {cell.name: _lm_eval_row(cell) for cell in results},
+        "group_subtasks": {cell.name: [] for cell in results},
+        "configs": {
+            cell.name: {"task": cell.name, "version": cell.version, "num_fewshot": cell.shots, **plain(cell.settings)}
+            for cell in results
+        },
+        "versions": {cell.name: cell.version for cell in results},
+        "n-shot": {cell.name: cell.shots for cell in results},
+        "higher_is_better": {
+            cell.name: {each.name: each.higher_is_better for each in cell.metrics} for cell in results
+        },
+        "n-samples": {cell.name: {"original": cell.total, "effective": cell.samples} for cell in results},
+        "config": {
+            "model": config.model,
+            "model_args": plain(config.model_args),
+            "model_fingerprint": weights,
+            "batch_size": config.batch_size,
+            "device": config.device,
+            "dtype": config.dtype,
+            "limit": config.limit,
+            "sample_order": config.sample_order,
+            "exemplars": config.exemplars,
+            "seed": config.seed,
+        },
+        "schema": SCHEMA_VERSION,
+        "cells": [plain(cell) for cell in results],
+    }
+
+
+def _lm_eval_row(cell: CellResult) -> dict[str, Any]:
+    row: dict[str, Any] = {"alias": cell.name}
+    for metric in cell.metrics:
+        row[f"{metric.name},none"] = metric.value
+        row[f"{metric.name}_stderr,none"] = "N/A" if metric.stderr is None else metric.stderr
+    return row
