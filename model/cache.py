@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class KeyValueCache:
-    """Keys and values of every layer, in buffers with room for what is to come.
+    """Keys and values of every layer, in buffers that grow by half when they are full.
 
     Attributes:
         length: tokens held; the decoder moves it on after its last layer.
@@ -24,7 +24,7 @@ class KeyValueCache:
 
         Args:
             layers: of the decoder.
-            capacity: tokens that it has to hold in the end.
+            capacity: tokens that it makes room for at first.
         """
         self._keys: list[Tensor | None] = [None] * layers
         self._values: list[Tensor | None] = [None] * layers
@@ -39,9 +39,12 @@ class KeyValueCache:
         joined = []
         for buffers, new in ((self._keys, keys), (self._values, values)):
             buffer = buffers[layer]
-            if buffer is None:
+            if buffer is None or stop > buffer.shape[2]:
                 batch, heads, _, width = new.shape
-                buffer = buffers[layer] = new.new_empty(batch, heads, self._capacity, width)
+                grown = new.new_empty(batch, heads, max(self._capacity, stop + self.length // 2), width)
+                if buffer is not None:
+                    grown[:, :, : self.length] = buffer[:, :, : self.length]
+                buffer = buffers[layer] = grown
             buffer[:, :, self.length : stop] = new
             joined.append(buffer[:, :, :stop])
         return joined[0], joined[1]

@@ -1,0 +1,83 @@
+"""The built-in models, as the `kosmos_eval.models` entry points name them; light to import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from kosmos_eval.errors import UnknownNameError, UsageError
+from kosmos_eval.language_model import ModelOptions, ModelSpec
+
+if TYPE_CHECKING:
+    from .engine import KosmosModel
+
+TINY_FOLDER = Path(__file__).parent / "checkpoints" / "kosmos-tiny"
+
+
+def _load_tiny(options: ModelOptions) -> KosmosModel:
+    return _load(_tiny_folder(options), options)
+
+
+def _fingerprint_tiny(options: ModelOptions) -> str:
+    return _fingerprint(_tiny_folder(options))
+
+
+def _tiny_folder(options: ModelOptions) -> Path:
+    for name in options.arguments:
+        kind = "argument of model kosmos-tiny"
+        raise UnknownNameError(kind, name, ())
+    return TINY_FOLDER
+
+
+def _load_given(options: ModelOptions) -> KosmosModel:
+    return _load(_given_folder(options), options)
+
+
+def _fingerprint_given(options: ModelOptions) -> str:
+    return _fingerprint(_given_folder(options))
+
+
+def _given_folder(options: ModelOptions) -> Path:
+    """Return the folder that `--model_args pretrained=FOLDER` names."""
+    for name in options.arguments:
+        if name != "pretrained":
+            kind = "argument of model kosmos"
+            raise UnknownNameError(kind, name, ("pretrained",))
+    if not options.arguments.get("pretrained"):
+        message = "model kosmos: expected --model_args pretrained=FOLDER to say which checkpoint to load, got none"
+        raise UsageError(message)
+    folder = Path(options.arguments["pretrained"]).expanduser()
+    if not folder.is_dir():
+        message = f"model kosmos: expected pretrained={folder} to be a model folder, and there is no such folder"
+        raise UsageError(message)
+    return folder
+
+
+def _load(folder: Path, options: ModelOptions) -> KosmosModel:
+    from .engine import KosmosModel  # noqa: PLC0415  torch takes seconds to import, and listing models needs none
+
+    return KosmosModel.load(folder, options)
+
+
+def _fingerprint(folder: Path) -> str:
+    from .checkpoint import fingerprint  # noqa: PLC0415  as above
+
+    return fingerprint(folder)
+
+
+KOSMOS_TINY = ModelSpec(
+    name="kosmos-tiny",
+    description="The embedded model: a small Kosmos trained on microworld pictures; a test of the harness.",
+    load=_load_tiny,
+    fingerprint=_fingerprint_tiny,
+    embedded=True,
+    facts=MappingProxyType({"parameters": 3_470_040, "image_size": 96, "training_data": "microworld"}),
+)
+
+KOSMOS = ModelSpec(
+    name="kosmos",
+    description="A Kosmos checkpoint of your own: --model_args pretrained=FOLDER.",
+    load=_load_given,
+    fingerprint=_fingerprint_given,
+)
