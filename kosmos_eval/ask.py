@@ -7,7 +7,6 @@ that is not the one recorded is an error, for the answer would belong to another
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +39,12 @@ def ask_unit(unit: Unit, cell: Cell, model: Model) -> dict[str, list[Recorded]]:
         if responses.keys() != pending.keys():
             message = f"unit {unit.id}: expected {len(pending)} answers from the model, got {len(responses)} or others"
             raise KosmosEvalError(message)
-        following: dict[int, Request] = {}
-        for number, request in pending.items():
+        for number, request in list(pending.items()):
             exchanges[unit.keys[number]].append(Recorded(request_digest(request), responses[number]))
-            with suppress(StopIteration):
-                following |= {number: asking[number].send(responses[number])}
-        pending = following
+            try:
+                pending[number] = asking[number].send(responses[number])
+            except StopIteration:
+                del pending[number]
     return exchanges
 
 
