@@ -33,9 +33,7 @@ def ask_unit(unit: Unit, cell: Cell, model: Model) -> dict[str, list[Recorded]]:
     asking = [cell.task.ask(cell.samples[key], cell.exemplars(cell.samples[key])) for key in unit.keys]
     pending: dict[int, Request] = {number: next(ask) for number, ask in enumerate(asking)}
     while pending:
-        responses: dict[int, Response] = {}
-        for number, response in model.answer(pending.items()):
-            responses[number] = response
+        responses: dict[int, Response] = dict(model.answer(pending.items()))
         if responses.keys() != pending.keys():
             message = f"unit {unit.id}: expected {len(pending)} answers from the model, got {len(responses)} or others"
             raise KosmosEvalError(message)
