@@ -105,7 +105,9 @@ def _describe(plan: Plan, weights: str) -> dict[str, Any]:
 
 
 def _refuse_changes(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    changed = [] if before["model"] == now["model"] else [f"the model's weights ({now['model']['name']})"]
+    changed = []
+    if before["model"]["fingerprint"] != now["model"]["fingerprint"]:
+        changed.append(f"the model's weights ({now['model']['name']})")
     for cell, fingerprints in now["fingerprints"].items():
         known = before["fingerprints"].get(cell, {})
         changed += [f"the {kind} of {cell}" for kind, digest in fingerprints.items() if known.get(kind) != digest]
