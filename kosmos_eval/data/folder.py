@@ -1,0 +1,109 @@
+"""Reading the files that a benchmark's authors ship, with errors that name the file, the item and the cure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TypeVar
+
+from kosmos_eval.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+    bool: "a truth value",
+}
+_SHOWN = 40
+
+
+def find_path(folder: Path, name: str, *, within: Sequence[str] = (), cure: str = "") -> Path:
+    """Return where a file or folder of that name lies: in the folder, or in a sub-folder as people unpack archives.
+
+    Args:
+        folder: what the user named.
+        name: of the file or folder, perhaps with a folder in front.
+        within: sub-folders of sub-folders to look into besides (`Images/mscoco`).
+        cure: how to get it, for the message.
+
+    Raises:
+        DataError: it is not there, or there in several places; the folder itself goes before its sub-folders.
+    """
+    if (folder / name).exists():
+        return folder / name
+    # Sub-folders of a sub-folder are not listed: there may be a hundred thousand pictures beside them.
+    places = [entry for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
+    places += [folder / each for each in within]
+    found = sorted({(place / name).resolve() for place in places if (place / name).exists()})
+    if len(found) > 1:
+        message = f"expected one {name} in {folder}, got {' and '.join(map(str, found))}; remove or rename one"
+        raise DataError(message)
+    if not found:
+        message = f"expected {name} in {folder} or a sub-folder of it, found none{f'; {cure}' if cure else ''}"
+        raise DataError(message)
+    return found[0]
+
+
+def read_json(path: Path) -> object:
+    """Return what a JSON file says.
+
+    Raises:
+        DataError: the file is missing, empty, cut off or no JSON.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror or error})"
+        raise DataError(message) from error
+    if not raw.strip():
+        message = f"{path}: expected JSON, got an empty file; unpack or download it again"
+        raise DataError(message)
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
+    except (UnicodeDecodeError, RecursionError) as error:
+        reason = str(error)
+    message = f"{path}: not valid JSON ({reason}); unpack or download it again"
+    raise DataError(message)
+
+
+def read_field(record: object, name: str, kind: type[T], where: str) -> T:
+    """Return a record's field of that name, which must be of that kind.
+
+    Args:
+        record: a JSON object, or a row of a dataset.
+        name: of the field.
+        kind: `int`, `float`, `str`, `list`, `dict` or `bool`; a truth value is no number.
+        where: file and item, for the message.
+
+    Raises:
+        DataError: the record is no object, or the field is missing or of another kind.
+    """
+    if not isinstance(record, dict):
+        message = f'{where}: expected an object with "{name}", got {_shown(record)}'
+        raise DataError(message)
+    if name not in record:
+        message = f'{where}: expected "{name}", got only {_listed(record)}'
+        raise DataError(message)
+    value = record[name]
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    message = f'{where}: expected "{name}" to be {_KINDS.get(kind, kind.__name__)}, got {_shown(value)}'
+    raise DataError(message)
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(f'"{name}"' for name in names) or "nothing"

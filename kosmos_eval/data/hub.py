@@ -1,0 +1,150 @@
+"""Rows of a Hugging Face dataset, or of a folder laid out like one (`data/{split}-00000-of-00001.parquet`, ...).
+
+Only the asked split is fetched: `datasets.load_dataset` prepares every split of a repository, even when it is asked for
+one, and VQAv2's unasked splits take 90 GB. The split becomes an Arrow file in the `datasets` cache, which is mapped
+into memory: pictures stay on disk until they are opened, and memory does not grow with the dataset. The disk holds the
+split twice, as fetched and as Arrow (33.9 GB for VQAv2's validation split, where every question repeats its picture).
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.errors import DataError
+from kosmos_eval.prompt import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import PIL.Image
+
+_CURE = "name a folder of the official files (--data DIR), or use --data mini"
+
+
+def hub_rows(
+    repository: str,
+    split: str,
+    *,
+    revision: str | None = None,
+    columns: Sequence[str] | None = None,
+    image_columns: Sequence[str] = (),
+) -> Iterator[Mapping[str, Any]]:
+    """Return the split's rows in order, their pictures as unopened `Image`s.
+
+    Args:
+        repository: id on the hub, `owner/name`, or a local folder laid out like one.
+        split: as the dataset calls it.
+        revision: commit, branch or tag; `None` is the repository's present state (see `resolve_commit`).
+        columns: what a row must hold besides the images; others are not read. `None` is every column.
+        image_columns: columns of pictures.
+
+    Raises:
+        DataError: the hub is out of reach, or the dataset, split or a column is missing or unreadable. All of this
+            is raised by the call itself, before the first row.
+    """
+    commit = resolve_commit(repository, revision)
+    table = _load(repository, split, commit)
+    wanted = (
+        list(columns) if columns is not None else [name for name in table.column_names if name not in image_columns]
+    )
+    missing = [name for name in [*wanted, *image_columns] if name not in table.column_names]
+    if missing:
+        message = (
+            f"dataset {repository}, split {split}: expected columns {', '.join(missing)}, "
+            f"got only {', '.join(table.column_names)}; name a copy in the original layout"
+        )
+        raise DataError(message)
+    return _rows(table, f"{repository} {split}", wanted, image_columns)
+
+
+@cache
+def resolve_commit(repository: str, revision: str | None) -> str | None:
+    """Return the commit that a revision of a dataset on the hub stands for; `None` for a local folder.
+
+    The first answer holds for the life of the process.
+
+    Raises:
+        DataError: the hub is out of reach, or has no such dataset or revision.
+    """
+    if Path(repository).expanduser().is_dir():
+        return None
+    if repository.count("/") != 1 or repository.startswith((".", "~", "/")):
+        message = f"dataset {repository}: expected an existing folder or an id on the hub (owner/name); {_CURE}"
+        raise DataError(message)
+    from huggingface_hub import HfApi, errors  # noqa: PLC0415  imports a network client that other sources do not need
+
+    try:
+        commit: str | None = HfApi().dataset_info(repository, revision=revision).sha
+    except errors.GatedRepoError as error:
+        message = f"dataset {repository}: access must be asked for on its page, then log in (hf auth login)"
+        raise DataError(message) from error
+    except errors.RepositoryNotFoundError as error:
+        message = f"dataset {repository}: the hub has none of that name, or it is private: log in (hf auth login)"
+        raise DataError(message) from error
+    except errors.RevisionNotFoundError as error:
+        message = f"dataset {repository}: the hub has no revision {revision!r} of it"
+        raise DataError(message) from error
+    except Exception as error:
+        message = f"dataset {repository}: the hub cannot be reached ({_first_line(error)}); offline, {_CURE}"
+        raise DataError(message) from error
+    return commit
+
+
+def _load(repository: str, split: str, commit: str | None) -> Any:  # noqa: ANN401  `datasets` ships no types
+    import datasets  # noqa: PLC0415  takes a second to import
+
+    source = repository if commit is not None else str(Path(repository).expanduser())
+    try:
+        builder = datasets.load_dataset_builder(source, revision=commit)
+        files = builder.config.data_files or {}
+        if split in files:
+            return datasets.load_dataset("parquet", data_files={split: list(files[split])}, split=split)
+    except Exception as error:
+        message = f"dataset {repository}, split {split}: cannot be read ({_first_line(error)}); {_CURE}"
+        raise DataError(message) from error
+    message = f"dataset {repository}: expected a split {split}, got only {', '.join(map(str, files)) or 'none'}"
+    raise DataError(message)
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what an error and its causes say, one line: what went wrong is often wrapped in "an error occurred"."""
+    said: list[str] = []
+    link: BaseException | None = error
+    while link is not None:
+        said.append(f"{type(link).__name__}: {(str(link).strip().splitlines() or [''])[0]}"[:160])
+        link = link.__cause__
+    return ", from ".join(said[:2])
+
+
+def _rows(
+    table: Any,  # noqa: ANN401  as above
+    label: str,
+    columns: Sequence[str],
+    image_columns: Sequence[str],
+) -> Iterator[Mapping[str, Any]]:
+    from datasets import Image as ImageFeature  # noqa: PLC0415  as above
+
+    for name in image_columns:
+        table = table.cast_column(name, ImageFeature(decode=False))
+    pictures = {name: table.select_columns([name]) for name in image_columns}
+    for number, row in enumerate(table.select_columns(list(columns))):
+        images = {
+            name: Image(partial(_open_cell, cells, number, name, label), f"{label} row {number}")
+            for name, cells in pictures.items()
+        }
+        yield {**row, **images}
+
+
+def _open_cell(cells: Any, number: int, name: str, label: str) -> PIL.Image.Image:  # noqa: ANN401  as above
+    import PIL.Image  # noqa: PLC0415  reading rows opens no picture
+
+    cell = cells[number][name]
+    if cell and cell["bytes"] is not None:
+        return PIL.Image.open(io.BytesIO(cell["bytes"]))
+    if cell and cell["path"] and Path(cell["path"]).is_file():
+        return PIL.Image.open(cell["path"])
+    message = f"image {label} row {number}: expected an encoded picture in column {name}, found none"
+    raise DataError(message)

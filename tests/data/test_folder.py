@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kosmos_eval.data.folder import find_path, read_field, read_json
+from kosmos_eval.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_file_is_found_in_the_folder_one_level_down_and_where_archives_put_it(tmp_path: Path) -> None:
+    for place in ("", "any name", "Images/mscoco"):
+        folder = tmp_path / place.replace("/", "-")
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        (folder / place / "a.json").touch()
+        assert find_path(folder, "a.json", within=["Images/mscoco"]) == folder / place / "a.json"
+
+
+def test_the_folder_itself_goes_before_its_sub_folders(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a.json").touch()
+    (tmp_path / "a.json").touch()
+    assert find_path(tmp_path, "a.json") == tmp_path / "a.json"
+
+
+def test_a_file_in_two_sub_folders_is_an_error_that_names_both(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.json").touch()
+    with pytest.raises(DataError, match=r"one a\.json .*/new/a\.json and .*/old/a\.json"):
+        find_path(tmp_path, "a.json")
+
+
+def test_a_place_reached_in_two_ways_is_one_place(tmp_path: Path) -> None:
+    (tmp_path / "Questions").mkdir()
+    (tmp_path / "Questions" / "a.json").touch()
+    (tmp_path / "link").symlink_to("Questions")
+    assert find_path(tmp_path, "a.json", within=["Questions"]) == tmp_path / "Questions" / "a.json"
+
+
+def test_a_missing_file_is_an_error_that_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected a\.json in .*, found none; get it from the authors$"):
+        find_path(tmp_path, "a.json", cure="get it from the authors")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "got an empty file"),
+        (b" \n", "got an empty file"),
+        (b'{"questions": [1, 2', r"not valid JSON \(.* at line 1, column 20\)"),
+        (b"<html>", "not valid JSON"),
+        (b'{"a": "\xff"}', "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+    ],
+)
+def test_bad_json_is_one_line_that_names_the_file(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as raised:
+        read_json(path)
+    assert str(raised.value).startswith(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_or_unreadable_json_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.json: cannot be read \(No such file"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_json(tmp_path)
+
+
+def test_json_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": [1, "\u00e9"]}', encoding="utf-8")
+    assert read_json(tmp_path / "a.json") == {"a": [1, "\u00e9"]}
+
+
+def test_a_field_of_the_right_kind_is_returned() -> None:
+    assert read_field({"a": 3}, "a", int, "x") == 3
+    assert read_field({"a": True}, "a", bool, "x") is True
+
+
+@pytest.mark.parametrize(
+    ("record", "kind", "message"),
+    [
+        ([1], int, r'x: expected an object with "a", got \[1\]'),
+        ({"b": 1}, int, 'x: expected "a", got only "b"'),
+        ({}, int, 'x: expected "a", got only nothing'),
+        ({"a": "3"}, int, 'x: expected "a" to be a whole number, got "3"'),
+        ({"a": True}, int, 'x: expected "a" to be a whole number, got true'),
+        ({"a": None}, str, 'x: expected "a" to be a text, got null'),
+        ({"a": "y" * 99}, list, r'x: expected "a" to be a list, got "y{39}\.\.\.$'),
+    ],
+)
+def test_a_wrong_field_is_an_error_that_shows_it(record: object, kind: type, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_field(record, "a", kind, "x")
