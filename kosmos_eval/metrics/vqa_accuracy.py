@@ -95,15 +95,27 @@ def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
     if not answers:
         message = "expected at least one annotator's answer, got none"
         raise ValueError(message)
+    given, wanted = _compared(prediction, answers)
+    matches = wanted.count(given)
+    shares = [min(1.0, (matches - (answer == given)) / 3) for answer in wanted]
+    # Added from left to right, as by the script; `sum` rounds otherwise from Python 3.12 on.
+    return reduce(operator.add, shares) / len(shares)
+
+
+def matching_annotators(prediction: str, answers: Sequence[str]) -> int:
+    """Return how many annotators gave the prediction, compared as for the accuracy."""
+    given, wanted = _compared(prediction, answers)
+    return wanted.count(given)
+
+
+def _compared(prediction: str, answers: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the prediction and the answers as the script compares them: normalised if the answers differ."""
     given = _trimmed(prediction)
     wanted = [_trimmed(answer) for answer in answers]
     if len(set(wanted)) > 1:
         given = _words(_without_punctuation(given))
         wanted = [_words(_without_punctuation(answer)) for answer in wanted]
-    matches = wanted.count(given)
-    shares = [min(1.0, (matches - (answer == given)) / 3) for answer in wanted]
-    # Added from left to right, as by the script; `sum` rounds otherwise from Python 3.12 on.
-    return reduce(operator.add, shares) / len(shares)
+    return given, wanted
 
 
 def _trimmed(answer: str) -> str:
