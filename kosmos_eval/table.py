@@ -1,0 +1,121 @@
+"""How results are written for people: percentages, intervals, warnings, and the table that the terminal shows.
+
+Every report writes its numbers through this module, so that a score looks the same wherever it stands.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kosmos_eval.record import CellResult, MetricResult
+
+NO_NUMBER = "—"
+STAND_IN_SUFFIX = "@mini"
+STAND_IN_NOTE = "@mini: procedural stand-in data, not comparable with published numbers"
+
+_HEADINGS = (
+    "task",
+    "shots",
+    "metric",
+    "%",
+    "95 % interval",
+    "chance",
+    "n",
+    "clusters",
+    "unparsed",
+    "truncated",
+    "note",
+)
+_RIGHT_ALIGNED = frozenset({"shots", "%", "95 % interval", "chance", "n", "clusters", "unparsed", "truncated"})
+
+
+def percent(value: float | None) -> str:
+    """Return a share as percent with one decimal and no sign: `62.5`; `—` where there is no value.
+
+    0.0 and 100.0 are written only when they are exactly true: 0.9997 is `> 99.9` and 0.0002 is `< 0.1`.
+
+    Raises:
+        ValueError: the value is infinite or not a number.
+
+    Example:
+        >>> percent(0.625), percent(0.9997), percent(1.0)
+        ('62.5', '> 99.9', '100.0')
+    """
+    if value is None:
+        return NO_NUMBER
+    if not math.isfinite(value):
+        message = f"expected a share to be finite, got {value}"
+        raise ValueError(message)
+    text = f"{value * 100:.1f}"
+    if value not in (0, 1) and text in ("0.0", "-0.0", "100.0"):
+        return {"0.0": "< 0.1", "-0.0": "> -0.1", "100.0": "> 99.9" if value < 1 else "> 100.0"}[text]
+    return text.replace("-0.0", "0.0") if value == 0 else text
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return an interval of shares in percent: `[58.1, 66.7]`; `—` where there is none."""
+    if low is None or high is None:
+        return NO_NUMBER
+    return f"[{percent(low)}, {percent(high)}]"
+
+
+def is_stand_in(cell: CellResult) -> bool:
+    """Whether the cell was measured on the embedded stand-in data."""
+    return cell.task.endswith(STAND_IN_SUFFIX)
+
+
+def subset_note(cell: CellResult) -> str:
+    """Return `subset: 100 of 214,354 samples`; empty when every sample of the split was asked."""
+    return f"subset: {cell.samples:,} of {cell.total:,} samples" if cell.subset else ""
+
+
+def missing_reason(cell: CellResult, metric: MetricResult) -> str:
+    """Return why the metric has no value, or no interval; empty when it has both."""
+    if metric.value is None:
+        if cell.samples == 0:
+            return "no samples"
+        return "no labelled samples" if cell.unlabelled == cell.samples else "nothing was scored"
+    if metric.low is None or metric.high is None:
+        return "no interval from a single cluster" if metric.clusters == 1 else "no interval"
+    return ""
+
+
+def results_table(cells: Sequence[CellResult]) -> str:
+    """Return the results as aligned plain text: a line for each metric of each cell, footnotes below."""
+    if not cells:
+        return "no results"
+    rows = [_HEADINGS, *(_row(cell, metric) for cell in cells for metric in cell.metrics)]
+    columns = [column for column in zip(*rows, strict=True) if column[0] != "note" or any(column[1:])]
+    lines = [
+        "  ".join(text.rjust(width) if right else text.ljust(width) for text, width, right in line).rstrip()
+        for line in zip(*(_measured(column) for column in columns), strict=True)
+    ]
+    rule = "-" * max(len(line) for line in lines)
+    footnotes = ["", STAND_IN_NOTE] if any(is_stand_in(cell) for cell in cells) else []
+    return "\n".join([lines[0], rule, *lines[1:], *footnotes])
+
+
+def _measured(column: Sequence[str]) -> list[tuple[str, int, bool]]:
+    width = max(len(text) for text in column)
+    return [(text, width, column[0] in _RIGHT_ALIGNED) for text in column]
+
+
+def _row(cell: CellResult, metric: MetricResult) -> tuple[str, ...]:
+    notes = (subset_note(cell), missing_reason(cell, metric))
+    return (
+        cell.task,
+        str(cell.shots),
+        metric.name,
+        percent(metric.value),
+        interval(metric.low, metric.high),
+        percent(metric.chance),
+        f"{metric.count:,}",
+        f"{metric.clusters:,}",
+        f"{metric.unparsed:,}",
+        f"{metric.truncated:,}",
+        "; ".join(note for note in notes if note),
+    )

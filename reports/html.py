@@ -1,0 +1,84 @@
+"""Writes `report.html`: a run's scores, breakdowns and samples as one page that needs nothing else.
+
+The page runs no script, and its policy forbids any; it loads nothing, so it reads the same from a disk, an e-mail or a
+server. What models and datasets say is text, wherever it lands.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+from typing import TYPE_CHECKING, ClassVar
+
+from .page import build_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kosmos_eval.record import RunRecord
+
+_TEMPLATES = "kosmos_eval.reports"
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff]"
+)
+_CONTROL_PICTURES = 0x2400
+_SPACE = 0x20
+
+
+class HTML:
+    """The report writer `html`."""
+
+    name: ClassVar[str] = "html"
+
+    def write(self, record: RunRecord, folder: Path) -> Path:
+        """Write `report.html` into a folder and return its path; on failure an older report stays as it was.
+
+        Raises:
+            DataError: a file of the run folder cannot be read.
+        """
+        from kosmos_eval.writing import whole_file  # noqa: PLC0415  writing brings all of scoring with it
+
+        page = render(record)
+        path = folder / "report.html"
+        with whole_file(path) as draft:
+            draft.write_bytes(page.encode())
+        return path
+
+
+def render(record: RunRecord) -> str:
+    """Return the report of a run as HTML."""
+    import jinja2  # noqa: PLC0415  needed only when a page is written
+    import markupsafe  # noqa: PLC0415  as above
+
+    style = files(_TEMPLATES).joinpath("templates", "report.css").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html").render(
+        page=build_page(record),
+        style=markupsafe.Markup(style),  # noqa: S704  our own file, which a test keeps free of "<"
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
+    )
+
+
+def visible(value: object) -> object:
+    """Return text with what could not be seen, or could turn the text around it, replaced by something that shows.
+
+    Control characters become their pictures (`␀`); directional overrides and code points that are no characters
+    become their numbers (`⟨U+202E⟩`). Line ends and tabs stay. What is not text, and the page's own marked-up text,
+    is returned as it is.
+    """
+    return _UNSEEN.sub(_shown, value) if type(value) is str else value
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return chr(_CONTROL_PICTURES + code) if code < _SPACE else f"⟨U+{code:04X}⟩"

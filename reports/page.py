@@ -1,0 +1,306 @@
+"""The HTML report as values: all that the page says, worked out and written as text; the template only sets it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.table import (
+    NO_NUMBER,
+    STAND_IN_NOTE,
+    interval,
+    is_stand_in,
+    missing_reason,
+    percent,
+    subset_note,
+)
+
+from .command import run_command
+from .marks import interval_bar, scale_top, shot_curve
+from .pictures import Album
+from .samples import Fact, build_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kosmos_eval.record import CellResult, MetricResult, RunRecord
+
+    from .marks import IntervalBar, ShotCurve
+    from .pictures import Picture
+    from .samples import SamplesView
+
+CATEGORY_LIMIT = 100
+_HEAD = (
+    ("model", ("model.name", "config.model")),
+    ("model fingerprint", ("model.fingerprint",)),
+    ("data", ("config.data",)),
+    ("seed", ("config.seed",)),
+    ("exemplars", ("config.exemplars",)),
+    ("date", ("launches.0.started",)),
+    ("version", ("environment.kosmos-eval",)),
+    ("device", ("model.facts.device", "config.device")),
+    ("dtype", ("model.facts.dtype", "config.dtype")),
+)
+_FINGERPRINT_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A warning that stands beside a score.
+
+    Attributes:
+        kind: `stand-in` or `subset`.
+        text: the warning.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A metric of a cell, or of one category of it, as text.
+
+    Attributes:
+        name: of the metric or the category.
+        value, interval, chance: in percent.
+        stderr: in percentage points.
+        bar: the same drawn; `None` without a value.
+        reason: why value or interval is missing; empty when neither is.
+        count, clusters, unparsed, truncated: with thousands marked.
+    """
+
+    name: str
+    value: str
+    interval: str
+    stderr: str
+    chance: str
+    bar: IntervalBar | None
+    reason: str
+    count: str
+    clusters: str
+    unparsed: str
+    truncated: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The headline metric by the categories of one breakdown.
+
+    Attributes:
+        name: of the breakdown.
+        rows: one a category, in the record's order.
+        left_out: how many of the smallest categories are not shown.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellView:
+    """A task at one shot count.
+
+    Attributes:
+        anchor: its id within the page.
+        task: the label.
+        shots: number of exemplars.
+        split: that was evaluated.
+        badges: warnings that hold for its scores.
+        asked: how many samples were asked, and how many have no truth, in words.
+        headline: what the breakdowns show; empty when there is no metric.
+        rows: one a metric, the headline first.
+        breakdowns: of the headline.
+        samples: some of them, and the margins over all.
+        settings, fingerprints: of the cell.
+    """
+
+    anchor: str
+    task: str
+    shots: int
+    split: str
+    badges: tuple[Badge, ...]
+    asked: str
+    headline: str
+    rows: tuple[Row, ...]
+    breakdowns: tuple[Breakdown, ...]
+    samples: SamplesView
+    settings: tuple[Fact, ...]
+    fingerprints: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task's cells, in rising order of shots, and their headline drawn over the shot counts."""
+
+    task: str
+    badges: tuple[Badge, ...]
+    cells: tuple[CellView, ...]
+    curve: ShotCurve | None
+    curve_metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The report.
+
+    Attributes:
+        title: of the page.
+        head: what ran.
+        command: does the same work again; empty when the record does not say.
+        warnings: stand-in data and subsets, when any score of the page is of them.
+        tasks: in the order they were asked for.
+        pictures: every picture of the page, once.
+        details: all else that the run recorded, by chapter.
+    """
+
+    title: str
+    head: tuple[Fact, ...]
+    command: str
+    warnings: tuple[Badge, ...]
+    tasks: tuple[TaskView, ...]
+    pictures: tuple[Picture, ...]
+    details: tuple[tuple[str, tuple[Fact, ...]], ...]
+
+
+def build_page(record: RunRecord) -> Page:
+    """Return all that the report of a run says.
+
+    Raises:
+        DataError: a file of the run folder cannot be read.
+    """
+    album = Album(record)
+    top = scale_top(_all_metrics(record.cells))
+    by_task: dict[str, list[CellView]] = {}
+    cells: dict[str, list[CellResult]] = {}
+    for number, cell in enumerate(record.cells, start=1):
+        view = _cell(record, cell, f"cell-{number}", top, album)
+        by_task.setdefault(cell.task, []).append(view)
+        cells.setdefault(cell.task, []).append(cell)
+    model = _find(record.run, ("model.name", "config.model")) or "unnamed model"
+    return Page(
+        title=f"{model}: {', '.join(by_task) or 'no results'}",
+        head=tuple(Fact(name, _head_text(name, _find(record.run, places))) for name, places in _HEAD),
+        command=run_command(record.run.get("config", {})),
+        warnings=_warnings(record.cells),
+        tasks=tuple(_task(name, cells[name], views) for name, views in by_task.items()),
+        pictures=album.pictures,
+        details=tuple((name, tuple(_flat(value))) for name, value in record.run.items() if value not in (None, {}, [])),
+    )
+
+
+def _all_metrics(cells: Sequence[CellResult]) -> Iterator[MetricResult]:
+    for cell in cells:
+        yield from cell.metrics
+        for categories in cell.groups.values():
+            yield from categories.values()
+
+
+def _task(name: str, cells: Sequence[CellResult], views: Sequence[CellView]) -> TaskView:
+    order = sorted(range(len(cells)), key=lambda index: cells[index].shots)
+    metric = next((cell.metrics[0].name for cell in cells if cell.metrics), "")
+    series = [(cells[index].shots, each) for index in order for each in cells[index].metrics if each.name == metric]
+    return TaskView(
+        task=name,
+        badges=_stand_in_badges(cells[0]),
+        cells=tuple(views[index] for index in order),
+        curve=shot_curve(series),
+        curve_metric=metric,
+    )
+
+
+def _cell(record: RunRecord, cell: CellResult, anchor: str, top: float, album: Album) -> CellView:
+    unlabelled = f", {cell.unlabelled:,} of them without a known truth" if cell.unlabelled else ""
+    return CellView(
+        anchor=anchor,
+        task=cell.task,
+        shots=cell.shots,
+        split=cell.split,
+        badges=_stand_in_badges(cell) + _subset_badges(cell),
+        asked=f"{cell.samples:,} samples asked{unlabelled}",
+        headline=cell.metrics[0].name if cell.metrics else "",
+        rows=tuple(_row(metric.name, metric, missing_reason(cell, metric), top) for metric in cell.metrics),
+        breakdowns=tuple(_breakdown(name, categories, top) for name, categories in cell.groups.items()),
+        samples=build_samples(cell, record.samples(cell), album),
+        settings=tuple(_flat({"version": cell.version, **cell.settings})),
+        fingerprints=tuple(_flat(cell.fingerprints)),
+    )
+
+
+def _row(name: str, metric: MetricResult, reason: str, top: float) -> Row:
+    return Row(
+        name=name,
+        value=percent(metric.value),
+        interval=interval(metric.low, metric.high),
+        stderr=NO_NUMBER if metric.stderr is None else f"{metric.stderr * 100:.2f}",
+        chance=percent(metric.chance),
+        bar=interval_bar(metric, top),
+        reason=reason,
+        count=f"{metric.count:,}",
+        clusters=f"{metric.clusters:,}",
+        unparsed=f"{metric.unparsed:,}",
+        truncated=f"{metric.truncated:,}",
+    )
+
+
+def _breakdown(name: str, categories: Mapping[str, MetricResult], top: float) -> Breakdown:
+    largest = set(sorted(categories, key=lambda category: -categories[category].count)[:CATEGORY_LIMIT])
+    rows = tuple(
+        _row(category, metric, "nothing was scored" if metric.value is None else "", top)
+        for category, metric in categories.items()
+        if category in largest
+    )
+    return Breakdown(name, rows, len(categories) - len(rows))
+
+
+def _stand_in_badges(cell: CellResult) -> tuple[Badge, ...]:
+    return (Badge("stand-in", STAND_IN_NOTE),) if is_stand_in(cell) else ()
+
+
+def _subset_badges(cell: CellResult) -> tuple[Badge, ...]:
+    return (Badge("subset", subset_note(cell)),) if cell.subset else ()
+
+
+def _warnings(cells: Sequence[CellResult]) -> tuple[Badge, ...]:
+    """Return the stand-in warning once, and each distinct subset warning with the tasks it holds for."""
+    stand_in = next((_stand_in_badges(cell) for cell in cells if is_stand_in(cell)), ())
+    notes: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if cell.subset:
+            notes.setdefault(subset_note(cell), {})[cell.task] = None
+    return stand_in + tuple(Badge("subset", f"{', '.join(tasks)}: {note}") for note, tasks in notes.items())
+
+
+def _find(run: Mapping[str, Any], places: Sequence[str]) -> object:
+    """Return the first value that stands at one of the dotted places; `None` when none does."""
+    for place in places:
+        value: object = run
+        for key in place.split("."):
+            if isinstance(value, list) and key.isdigit():
+                value = value[int(key)] if int(key) < len(value) else None
+            else:
+                value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            return value
+    return None
+
+
+def _head_text(name: str, value: object) -> str:
+    if value is None:
+        return "not recorded"
+    if name == "date" and isinstance(value, int | float):
+        return dt.datetime.fromtimestamp(value, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return str(value)[:_FINGERPRINT_DIGITS] if name == "model fingerprint" else str(value)
+
+
+def _flat(value: object, name: str = "") -> Iterator[Fact]:
+    """Yield a value's leaves, each named by the dotted path to it."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple) and all(isinstance(each, str | int | float) for each in value):
+        yield Fact(name, ", ".join(str(each) for each in value) or "none")
+    else:
+        yield Fact(name, "not set" if value is None else str(value))

@@ -1,0 +1,281 @@
+"""The samples that a page shows of a cell, and what is counted over all of them, in one pass over the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from kosmos_eval.request import Generated, Scored, response_from_json
+from kosmos_eval.table import NO_NUMBER, percent
+
+from .options import Options, build_options, nats
+from .pictures import Piece, last_characters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kosmos_eval.record import CellResult, Exchange, MetricResult, SampleRecord
+
+    from .pictures import Album
+
+PROMPT_LIMIT = 6000
+ANSWER_LIMIT = 4000
+NEAR_TIE_NATS = 1e-3
+
+Verdict = Literal["right", "partly", "wrong", "unparsed", "unscored"]
+_AMISS = frozenset({"wrong", "unparsed"})
+_STOP = {"eos": "the model ended", "stop": "a stop text came", "length": "tokens ran out (truncated)"}
+_GRID_COLUMNS = {3: 2, 4: 5, 8: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and what it stands for, as text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A picture puzzle: the given pictures in rows, the last place open.
+
+    Attributes:
+        columns: pictures in a row.
+        given: the pictures, in reading order.
+    """
+
+    columns: int
+    given: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeView:
+    """One request and its response.
+
+    Attributes:
+        title: what was asked of the model.
+        pieces: the prompt's end.
+        left_out: characters of the prompt before it, as text; empty when all of it is shown.
+        written: what the model wrote; empty for `Score`.
+        facts: about the response.
+        options: for `Score`.
+        matrix: for `Score`, when the request is a picture puzzle.
+    """
+
+    title: str
+    pieces: tuple[Piece, ...]
+    left_out: str
+    written: str
+    facts: tuple[Fact, ...]
+    options: Options | None
+    matrix: Matrix | None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleView:
+    """One sample.
+
+    Attributes:
+        key: the dataset's own id.
+        verdict: how the headline metric judged it.
+        value: of the headline metric, in percent.
+        answer: as it was read, or `unparsed`.
+        target: the truth.
+        cover: the picture that stands for the sample in the list: the query's, which ends the prompt.
+        exchanges: in order.
+        facts: the rest.
+    """
+
+    key: str
+    verdict: Verdict
+    value: str
+    answer: str
+    target: str
+    cover: Piece | None
+    exchanges: tuple[ExchangeView, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """How close the comparisons of a cell were: counts and shares in percent, as text."""
+
+    compared: str
+    near: str
+    near_share: str
+    exact: str
+    exact_share: str
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesView:
+    """The samples shown of a cell.
+
+    Attributes:
+        shown: wrong and unparsed ones first, each kind in the record's order.
+        note: how many of how many, and how they were chosen.
+        counts: of the filters: all, wrong, unparsed, among those shown.
+        margins: over all samples of the cell; `None` when no candidates were compared.
+    """
+
+    shown: tuple[SampleView, ...]
+    note: str
+    counts: tuple[int, int, int]
+    margins: Margins | None
+
+
+def build_samples(cell: CellResult, samples: Iterable[SampleRecord], album: Album) -> SamplesView:
+    """Return what a page shows of a cell's samples, holding no more of them at a time than it shows.
+
+    Args:
+        cell: says which samples are shown.
+        samples: all of the cell's, in the record's order.
+        album: where pictures come from.
+    """
+    headline = cell.metrics[0] if cell.metrics else None
+    chosen = frozenset(cell.shown)
+    shown: list[SampleRecord] = []
+    total = compared = near = exact = 0
+    for sample in samples:
+        total += 1
+        if sample.key in chosen:
+            shown.append(sample)
+        if sample.margin is not None:
+            compared += 1
+            near += sample.margin < NEAR_TIE_NATS
+            exact += sample.margin == 0
+    shown.sort(key=lambda sample: verdict(sample, headline) not in _AMISS)
+    views = tuple(_sample(sample, headline, album) for sample in shown)
+    kinds = [view.verdict for view in views]
+    return SamplesView(
+        shown=views,
+        note=_note(len(shown), total),
+        counts=(len(views), kinds.count("wrong"), kinds.count("unparsed")),
+        margins=_margins(compared, near, exact) if compared else None,
+    )
+
+
+def verdict(sample: SampleRecord, headline: MetricResult | None) -> Verdict:
+    """Return how the headline metric judged a sample.
+
+    A sample whose values lack the headline (it is unlabelled, or the metric is over the whole set) is unscored.
+    """
+    if sample.answer is None:
+        return "unparsed"
+    value = sample.values.get(headline.name) if headline else None
+    if value is None or headline is None:
+        return "unscored"
+    goodness = value if headline.higher_is_better else 1 - value
+    return "right" if goodness >= 1 else "wrong" if goodness <= 0 else "partly"
+
+
+def _note(shown: int, total: int) -> str:
+    if shown == total:
+        return f"All {total:,} samples, wrong and unparsed ones first."
+    return (
+        f"{shown:,} of {total:,} samples: some that scored lowest, and some drawn from all; wrong and unparsed first."
+    )
+
+
+def _margins(compared: int, near: int, exact: int) -> Margins:
+    return Margins(
+        compared=f"{compared:,}",
+        near=f"{near:,}",
+        near_share=percent(near / compared),
+        exact=f"{exact:,}",
+        exact_share=percent(exact / compared),
+    )
+
+
+def _sample(sample: SampleRecord, headline: MetricResult | None, album: Album) -> SampleView:
+    judged = verdict(sample, headline)
+    exchanges = tuple(
+        _exchange(exchange, sample, album, correct=judged == "right" and exchange is sample.exchanges[-1])
+        for exchange in sample.exchanges
+    )
+    value = sample.values.get(headline.name) if headline else None
+    facts = [
+        Fact("key", sample.key),
+        Fact("raw answer", _shortened(sample.raw)),
+        Fact("extracted answer", NO_NUMBER if sample.answer is None else _shortened(sample.answer)),
+        Fact("target", sample.target or NO_NUMBER),
+        *(Fact(f"{name}, %", percent(number)) for name, number in sample.values.items()),
+        Fact("margin, nats", nats(sample.margin)),
+        Fact("stop reason", _stop(sample.stop_reason)),
+        Fact("explanation", sample.explanation or NO_NUMBER),
+        *(Fact(name, category) for name, category in sample.groups.items()),
+        Fact("exemplars", ", ".join(sample.exemplars) or "none"),
+        Fact("cluster", sample.cluster or "alone"),
+        Fact("content", sample.content[:16]),
+    ]
+    return SampleView(
+        key=sample.key,
+        verdict=judged,
+        value=percent(value),
+        answer="unparsed" if sample.answer is None else _shortened(sample.answer),
+        target=sample.target,
+        cover=_cover(sample.exchanges, len(sample.exemplars), album),
+        exchanges=exchanges,
+        facts=tuple(facts),
+    )
+
+
+def _cover(exchanges: Sequence[Exchange], shots: int, album: Album) -> Piece | None:
+    for exchange in exchanges:
+        shown = exchange.images or tuple(digest for images in exchange.option_images for digest in images)
+        if shown:
+            return album.piece(shown[-1], small=not _subject(exchange, shots))
+    return None
+
+
+def _exchange(exchange: Exchange, sample: SampleRecord, album: Album, *, correct: bool) -> ExchangeView:
+    subject = _subject(exchange, len(sample.exemplars))
+    pieces, left_out = last_characters(album.pieces(exchange.prompt, exchange.images, subject), PROMPT_LIMIT)
+    response = response_from_json(exchange.response)
+    written, options, matrix = "", None, None
+    facts: list[Fact] = []
+    match response:
+        case Generated():
+            written = _shortened(response.text)
+            facts = [Fact("tokens", f"{len(response.tokens):,}"), Fact("stopped", _stop(response.stop_reason))]
+        case Scored():
+            options = build_options(exchange, response, sample, album, correct=correct)
+            matrix = _matrix(exchange, len(sample.exemplars), album)
+    return ExchangeView(
+        title="Continue" if isinstance(response, Generated) else "Weigh the options",
+        pieces=pieces,
+        left_out=f"{left_out:,}" if left_out else "",
+        written=written,
+        facts=tuple(facts),
+        options=options,
+        matrix=matrix,
+    )
+
+
+def _subject(exchange: Exchange, shots: int) -> tuple[str, ...]:
+    """Return the images that the question is about: the last ones of a prompt, unless they are a puzzle's many."""
+    count = len(exchange.images) // (shots + 1)
+    return exchange.images[-count:] if 0 < count < min(_GRID_COLUMNS) else ()
+
+
+def _matrix(exchange: Exchange, shots: int, album: Album) -> Matrix | None:
+    """Return the puzzle that a request is: 3, 4 or 8 pictures, and a picture of its own in every option.
+
+    With exemplars before it, each a solved puzzle of one picture more, the query's pictures are the last ones.
+    """
+    if len(exchange.options) < 2 or any(len(images) != 1 for images in exchange.option_images):  # noqa: PLR2004  a choice
+        return None
+    given, rest = divmod(len(exchange.images) - shots, shots + 1)
+    if rest or given not in _GRID_COLUMNS:
+        return None
+    return Matrix(_GRID_COLUMNS[given], tuple(album.piece(digest, small=True) for digest in exchange.images[-given:]))
+
+
+def _stop(reason: str | None) -> str:
+    return NO_NUMBER if reason is None else _STOP.get(reason, reason)
+
+
+def _shortened(text: str) -> str:
+    left_out = len(text) - ANSWER_LIMIT
+    return text if left_out <= 0 else f"{text[:ANSWER_LIMIT]} … {left_out:,} more characters"
