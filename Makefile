@@ -1,0 +1,42 @@
+# `make demo` and `make test` need nothing but Python 3.11 or later: each sets up .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TREES := kosmos_eval tasks model reports tests benchmarks docs
+
+.PHONY: demo test lint format types docs bench train clean
+
+demo: $(READY)
+	$(BIN)/kosmos-eval run --tasks vqav2,raven --shots 0,4
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY)
+	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python docs/make_reference.py
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run_all.py
+
+train: $(READY)
+	$(BIN)/python -m kosmos_eval.model.training model/training/configs/kosmos-tiny.toml
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage
