@@ -1,0 +1,31 @@
+"""The benchmark that CONTRIBUTING shows is a whole one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kosmos_eval.run import evaluate
+
+PAGE = Path(__file__).parent.parent / "CONTRIBUTING.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the page is part of the source tree")
+def test_the_benchmark_in_contributing_runs_as_it_stands(tmp_path: Path) -> None:
+    code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert code is not None
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "squares.py").write_text(code[1], encoding="utf-8")
+    scripted = Path(__file__).parent / "plugins"
+    record = evaluate(
+        tasks="squares",
+        model="scripted",
+        shots=[0, 2],
+        include_path=[str(folder), str(scripted)],
+        output_path=tmp_path / "run",
+        report=[],
+    )
+    assert [(cell.name, cell.metrics[0].count) for cell in record.cells] == [("squares@mini|0", 60), ("squares@mini|2", 60)]
