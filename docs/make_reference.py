@@ -1,7 +1,7 @@
 """Writes `docs/reference.md` from the command line and the plugins themselves.
 
-    python docs/make_reference.py           write the page
-    python docs/make_reference.py --check   fail when the page is not what it would write
+python docs/make_reference.py           write the page
+python docs/make_reference.py --check   fail when the page is not what it would write
 """
 
 from __future__ import annotations
