@@ -41,18 +41,16 @@ def _plugins(what: str, include_path: tuple[Path, ...]) -> list[tuple[str, str]]
 
 
 def _runs(folder: Path) -> list[tuple[str, str]]:
+    from kosmos_eval.errors import DataError
     from kosmos_eval.record import load, read_run
     from kosmos_eval.table import percent
 
-    rows = []
-    for path in sorted(folder.glob("*/run.json")):
-        if (path.parent / "results.json").exists():
-            cells = load(path.parent).cells
-            values = (f"{cell.name} {percent(cell.metrics[0].value)}" for cell in cells)
-            rows.append((str(path.parent), "  ".join(values)))
-        else:
-            config = read_run(path.parent)["config"]
-            rows.append(
-                (str(path.parent), f"unfinished: {','.join(config['tasks'])}; kosmos-eval run --resume {path.parent}")
-            )
-    return rows
+    def about(run: Path) -> str:
+        try:
+            if (run / "results.json").exists():
+                return "  ".join(f"{cell.name} {percent(cell.metrics[0].value)}" for cell in load(run).cells)
+            return f"unfinished: {','.join(read_run(run)['config']['tasks'])}; kosmos-eval run --resume {run}"
+        except DataError as error:
+            return f"unreadable: {error}"
+
+    return [(str(path.parent), about(path.parent)) for path in sorted(folder.glob("*/run.json"))]

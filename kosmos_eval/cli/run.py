@@ -166,16 +166,17 @@ def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
     given = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in flags.items()
-        if name not in _NOT_CONFIG and context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
     values = {**(_normal(read_config_file(flags["config"])) if flags["config"] else {}), **given}
+    flags |= {name: values.pop(name) for name in _NOT_CONFIG & values.keys()}
     if flags["resume"] is not None:
         return prepare_resumed(flags["resume"], values)
     if "tasks" not in values:
         message = "expected --tasks, such as --tasks vqav2,raven (all of them: kosmos-eval ls tasks)"
         raise UsageError(message)
     config = parse_config(values, "the command line")
-    return prepare(config, flags["output_path"] or default_folder(config))
+    return prepare(config, Path(flags["output_path"]) if flags["output_path"] else default_folder(config))
 
 
 def _normal(values: dict[str, Any]) -> dict[str, Any]:
