@@ -27,8 +27,8 @@ _CONTROL_PICTURES = 0x2400
 _SPACE = 0x20
 
 
-class HTML:
-    """The report writer `html`."""
+class HTMLReport:
+    """Writes a run as one HTML page."""
 
     name: ClassVar[str] = "html"
 
@@ -45,6 +45,10 @@ class HTML:
         with whole_file(path) as draft:
             draft.write_bytes(page.encode())
         return path
+
+
+HTML = HTMLReport()
+"""The report writer `html`, as the entry point names it."""
 
 
 def render(record: RunRecord) -> str:

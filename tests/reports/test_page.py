@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kosmos_eval.reports.page import CATEGORY_LIMIT, build_page
+
+if TYPE_CHECKING:
+    from tests.reports.conftest import Make
+
+
+def test_shot_counts_of_a_task_stand_together_in_rising_order(make: Make) -> None:
+    page = build_page(make.record(make.cell("a", 4), make.cell("b"), make.cell("a", 0)))
+    assert [(task.task, [cell.shots for cell in task.cells]) for task in page.tasks] == [("a", [0, 4]), ("b", [0])]
+    assert page.tasks[0].curve is not None
+    assert page.tasks[1].curve is None
+
+
+def test_a_missing_value_is_a_dash_with_its_reason(make: Make) -> None:
+    empty = replace(make.metric, value=None, low=None, high=None, stderr=None, count=0)
+    row = build_page(make.record(make.cell(metrics=(empty,), unlabelled=100))).tasks[0].cells[0].rows[0]
+    assert (row.value, row.interval, row.stderr, row.bar) == ("—", "—", "—", None)
+    assert row.reason == "no labelled samples"
+
+
+def test_numbers_are_written_once_and_for_all(make: Make) -> None:
+    metric = replace(make.metric, value=0.9997, count=214_354, chance=None)
+    row = build_page(make.record(make.cell(metrics=(metric,)))).tasks[0].cells[0].rows[0]
+    assert (row.value, row.count, row.chance, row.stderr) == ("> 99.9", "214,354", "—", "5.00")
+
+
+def test_breakdowns_keep_the_largest_categories_in_the_records_order(make: Make) -> None:
+    categories = {f"c{index}": replace(make.metric, count=index) for index in range(CATEGORY_LIMIT + 20)}
+    breakdown = build_page(make.record(make.cell(groups={"kind": categories}))).tasks[0].cells[0].breakdowns[0]
+    assert [row.name for row in breakdown.rows] == [f"c{index}" for index in range(20, CATEGORY_LIMIT + 20)]
+    assert breakdown.left_out == 20
+
+
+def test_warnings_name_the_tasks_of_a_subset_once(make: Make) -> None:
+    cells = [make.cell("a", shots, samples=10) for shots in (0, 4)] + [make.cell("b@mini", samples=10), make.cell("c")]
+    warnings = [(badge.kind, badge.text) for badge in build_page(make.record(*cells)).warnings]
+    assert [kind for kind, _ in warnings] == ["stand-in", "subset"]
+    assert warnings[1][1] == "a, b@mini: subset: 10 of 100 samples"
+    assert build_page(make.record(make.cell())).warnings == ()
+
+
+def test_what_a_run_does_not_say_is_not_made_up(make: Make) -> None:
+    page = build_page(make.record(make.cell(), run={}))
+    assert {fact.text for fact in page.head} == {"not recorded"}
+    assert page.command == ""
+    assert page.title == "unnamed model: puzzle"
+
+
+def test_all_else_that_the_run_recorded_is_listed(make: Make) -> None:
+    run = {"config": {"tasks": ["a", "b"], "limit": None, "settings": {"a": {"split": "val"}}}, "launches": [{"n": 1}]}
+    chapters = dict(build_page(make.record(run=run)).details)
+    facts = {fact.name: fact.text for fact in chapters["config"]}
+    assert facts == {"tasks": "a, b", "limit": "not set", "settings.a.split": "val"}
+    assert "launches" in chapters
+
+
+def test_a_run_without_results_is_a_page(make: Make) -> None:
+    assert build_page(make.record()).tasks == ()
+    assert build_page(make.record(make.cell(metrics=()))).tasks[0].cells[0].headline == ""

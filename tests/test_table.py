@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from kosmos_eval.record import CellResult, MetricResult
+from kosmos_eval.table import NO_NUMBER, STAND_IN_NOTE, interval, missing_reason, percent, results_table, subset_note
+
+METRIC = MetricResult("accuracy", 0.625, 0.581, 0.667, 0.022, 200, 180, 3, 4, chance=1 / 6)
+CELL = CellResult("raven", 0, 1, "test", (METRIC,), {}, 200, 200, 0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.625, "62.5"),
+        (0.0, "0.0"),
+        (-0.0, "0.0"),
+        (1.0, "100.0"),
+        (0.9997, "> 99.9"),
+        (0.0002, "< 0.1"),
+        (-0.0002, "> -0.1"),
+        (1.0002, "> 100.0"),
+        (1.034, "103.4"),
+        (0.999, "99.9"),
+        (0.001, "0.1"),
+        (None, NO_NUMBER),
+    ],
+)
+def test_percent_shows_the_ends_of_the_scale_only_when_they_are_exact(value: float | None, text: str) -> None:
+    assert percent(value) == text
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_percent_refuses_what_is_no_number(value: float) -> None:
+    with pytest.raises(ValueError, match="expected a share to be finite"):
+        percent(value)
+
+
+def test_interval_is_written_in_percent_or_not_at_all() -> None:
+    assert interval(0.581, 0.6674) == "[58.1, 66.7]"
+    assert interval(0.5, 1.0) == "[50.0, 100.0]"
+    assert interval(None, 0.5) == interval(None, None) == NO_NUMBER
+
+
+def test_a_subset_says_how_many_of_how_many() -> None:
+    assert subset_note(replace(CELL, samples=100, total=214_354)) == "subset: 100 of 214,354 samples"
+    assert subset_note(CELL) == ""
+
+
+def test_a_missing_value_or_interval_has_its_reason() -> None:
+    empty = replace(METRIC, value=None, low=None, high=None, stderr=None, count=0)
+    assert missing_reason(CELL, METRIC) == ""
+    assert missing_reason(replace(CELL, samples=0), empty) == "no samples"
+    assert missing_reason(replace(CELL, unlabelled=200), empty) == "no labelled samples"
+    assert missing_reason(CELL, empty) == "nothing was scored"
+    assert missing_reason(CELL, replace(METRIC, low=None, clusters=1)) == "no interval from a single cluster"
+
+
+def test_table_aligns_a_line_for_each_metric() -> None:
+    second = replace(METRIC, name="f1", value=1.0, low=0.99, high=1.0, chance=None)
+    lines = results_table([replace(CELL, metrics=(METRIC, second))]).splitlines()
+    assert lines[0].split("  ")[0] == "task"
+    assert set(lines[1]) == {"-"}
+    assert lines[2].split() == ["raven", "0", "accuracy", "62.5", "[58.1,", "66.7]", "16.7", "200", "180", "3", "4"]
+    assert lines[3].split() == ["raven", "0", "f1", "100.0", "[99.0,", "100.0]", NO_NUMBER, "200", "180", "3", "4"]
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines) == 4
+
+
+def test_table_marks_subsets_and_stand_ins() -> None:
+    table = results_table([replace(CELL, task="raven@mini", samples=100, total=214_354), CELL])
+    assert table.splitlines()[2].endswith("subset: 100 of 214,354 samples")
+    assert table.splitlines()[-1] == STAND_IN_NOTE
+    assert STAND_IN_NOTE not in results_table([CELL])
+
+
+def test_table_of_nothing_says_so() -> None:
+    assert results_table([]) == "no results"
