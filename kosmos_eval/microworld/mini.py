@@ -1,4 +1,4 @@
-"""The embedded pictures and questions: what `--data mini` reads."""
+"""The embedded pictures, questions and matrices: what `--data mini` reads."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 from kosmos_eval.errors import UsageError
 from kosmos_eval.prompt import Image
 
+from .matrices import CONTEXT, Panel, make_matrix
 from .questions import Question, make_questions
 from .scene import Scene, make_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import PIL.Image
 
 PICTURES = 200
 QUESTIONS = 5
+MATRICES = {"train": 64, "val": 200, "test": 200}
 _FIRST_IDS = {"train": 100_000, "val": 200_000, "test": 300_000}
 SPLITS = tuple(_FIRST_IDS)
 
@@ -38,6 +40,29 @@ class VQAItem:
     image_key: str
     image: Image
     question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class RavenItem:
+    """A matrix to be completed.
+
+    Attributes:
+        key: id of the matrix.
+        context: its first eight panels, row by row, drawn when they are opened.
+        candidates: eight panels for the ninth, likewise.
+        target: index of the candidate that is right.
+        rules: attribute to the name of the rule that governs it.
+        configuration: `center`, `2x2` or `3x3`.
+        panels: number of context panels.
+    """
+
+    key: str
+    context: tuple[Image, ...]
+    candidates: tuple[Image, ...]
+    target: int
+    rules: Mapping[str, str]
+    configuration: str
+    panels: int = CONTEXT
 
 
 def mini_subject(split: str, number: int) -> str:
@@ -74,6 +99,40 @@ def _vqa_items(split: str) -> Iterator[VQAItem]:
         image = Image(partial(_draw, scene), f"microworld picture {image_key}")
         for place, question in enumerate(make_questions(scene, subject, QUESTIONS)):
             yield VQAItem(str(image_key * 1000 + place), str(image_key), image, question)
+
+
+def raven_items(split: str) -> Iterator[RavenItem]:
+    """Yield the split's matrices, without drawing anything.
+
+    Raises:
+        UsageError: there is no such split.
+    """
+    check_split(split)
+    return _raven_items(split)
+
+
+def _raven_items(split: str) -> Iterator[RavenItem]:
+    for number in range(MATRICES[split]):
+        key = f"RAVEN_{number}_{split}"
+        matrix = make_matrix(mini_subject(f"raven|{split}", number))
+        yield RavenItem(
+            key=key,
+            context=_panel_images(matrix.context, f"microworld matrix {key} panel"),
+            candidates=_panel_images(matrix.candidates, f"microworld matrix {key} candidate"),
+            target=matrix.target,
+            rules={name: rule.name for name, rule in matrix.rules.items()},
+            configuration=matrix.configuration,
+        )
+
+
+def _panel_images(panels: tuple[Panel, ...], name: str) -> tuple[Image, ...]:
+    return tuple(Image(partial(_draw_panel, panel), f"{name} {place}") for place, panel in enumerate(panels, start=1))
+
+
+def _draw_panel(panel: Panel) -> PIL.Image.Image:
+    from .panels import draw_panel  # noqa: PLC0415  as below
+
+    return draw_panel(panel)
 
 
 def _draw(scene: Scene) -> PIL.Image.Image:
