@@ -28,7 +28,7 @@ docs: $(READY)
 	$(BIN)/python docs/make_reference.py
 
 bench: $(READY)
-	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python benchmarks/shared_context.py
 
 train: $(READY)
 	$(BIN)/python -m kosmos_eval.model.training model/training/configs/kosmos-tiny.toml
