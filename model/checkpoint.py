@@ -89,7 +89,7 @@ def load_kosmos(folder: Path, device: str = "cpu", dtype: torch.dtype = torch.fl
     _check_weights(folder, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name != _TIED})
     model.decoder.tie()
     file = folder / INDEX if (folder / INDEX).is_file() else folder / WEIGHTS
-    load_checkpoint_in_model(model, file, device_map={"": device}, dtype=dtype)
+    load_checkpoint_in_model(model, str(file), device_map={"": device}, dtype=dtype)
     model.decoder.tie()
     return LoadedKosmos(model.eval(), tokenizer)
 
