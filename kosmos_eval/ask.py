@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.errors import DataError, KosmosEvalError
 from kosmos_eval.journal import Recorded
-from kosmos_eval.request import request_digest
+from kosmos_eval.request import Generate, Generated, Scored, request_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,12 +38,26 @@ def ask_unit(unit: Unit, cell: Cell, model: Model) -> dict[str, list[Recorded]]:
             message = f"unit {unit.id}: expected {len(pending)} answers from the model, got {len(responses)} or others"
             raise KosmosEvalError(message)
         for number, request in list(pending.items()):
+            _check_kind(unit, unit.keys[number], request, responses[number])
             exchanges[unit.keys[number]].append(Recorded(request_digest(request), responses[number]))
             try:
                 pending[number] = asking[number].send(responses[number])
             except StopIteration:
                 del pending[number]
     return exchanges
+
+
+def _check_kind(unit: Unit, key: str, request: Request, response: Response) -> None:
+    """Raise `KosmosEvalError` unless the response is of the request's kind and whole."""
+    if isinstance(request, Generate):
+        expected, fits = "a Generated", isinstance(response, Generated)
+    else:
+        count = len(request.continuations)
+        expected = f"a Scored with {count} log-likelihoods"
+        fits = isinstance(response, Scored) and len(response.continuations) == count
+    if not fits:
+        message = f"unit {unit.id}: expected {expected} for sample {key} from the model, got {response!r:.80}"
+        raise KosmosEvalError(message)
 
 
 @dataclass(frozen=True, slots=True)

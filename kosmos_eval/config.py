@@ -62,7 +62,7 @@ class RunConfig(BaseModel):
     @field_validator("limit", mode="after")
     @classmethod
     def _whole_or_share(cls, limit: float | None) -> float | None:
-        if limit is not None and limit > 1 and limit != int(limit):
+        if limit is not None and limit > 1 and not limit.is_integer():
             message = "expected a whole number of samples or a share below 1"
             raise ValueError(message)
         return limit

@@ -32,7 +32,8 @@ def scorer_fingerprint(task: type[Task[Any, Any]]) -> str:
     The version says that a number means something else now; the code's digest catches a change that forgot to say so.
     """
     file = Path(inspect.getfile(task))
-    files = sorted(file.parent.glob("*.py")) if file.parent.name == task.name else [file]
+    own_folder = file.parent.name == task.name.replace("-", "_")  # a task in several files has a folder of its name
+    files = sorted(file.parent.glob("*.py")) if own_folder else [file]
     files += sorted((Path(__file__).parent / "metrics").glob("*.py"))
     code = digest_lines(f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in files)
     return f"{task.version}:{code[:16]}"

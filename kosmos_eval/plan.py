@@ -230,7 +230,13 @@ def resolve_model(config: RunConfig, plugins: Plugins) -> tuple[ModelSpec, RunCo
     spec = plugins.model(config.model)
     if config.data is None:
         config = config.model_copy(update={"data": "mini" if spec.embedded else "hub"})
-    return spec, config
+    return spec, _anywhere(config)
+
+
+def _anywhere(config: RunConfig) -> RunConfig:
+    """Return the configuration with whole paths, so that a run can be resumed and scored from any folder."""
+    paths = tuple(os.path.abspath(path) for path in config.include_path)  # noqa: PTH100  Path.resolve would follow links
+    return config.model_copy(update={"data": str(Source.parse(config.data or "mini")), "include_path": paths})
 
 
 def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
@@ -266,25 +272,30 @@ def make_task(name: str, settings: Mapping[str, Any], plugins: Plugins) -> Task[
         UsageError: a setting's value is of another type than its default.
     """
     task: Any = plugins.task(name)()
-    known = {each.name: getattr(task, each.name) for each in fields(task)}
+    known = {each.name: each for each in fields(task) if each.init}
+    given: dict[str, object] = {}
     for key, value in settings.items():
         if key not in known:
             kind = f"setting of {name}"
             raise UnknownNameError(kind, key, known)
-        known[key] = _like(known[key], value, f"{name}.{key}")
-    changed: Task[Any, Any] = replace(task, **known)
+        default = getattr(task, key)
+        optional = default is None or "None" in str(known[key].type)
+        given[key] = _like(default, value, f"{name}.{key}", optional=optional)
+    changed: Task[Any, Any] = replace(task, **given)
     return changed
 
 
-def _like(default: object, value: object, place: str) -> object:
-    """Return a setting's value in the type of its default."""
+def _like(default: object, value: object, place: str, *, optional: bool) -> object:
+    """Return a setting's value in the type of its default, or `None` where the setting may be that."""
+    if optional and (default is None or value is None):
+        return tuple(value) if isinstance(value, list) else value
     if isinstance(value, list):
         value = tuple(value)
     if isinstance(default, tuple) and isinstance(value, str):
         return (value,)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if default is not None and value is not None and type(value) is not type(default):
+    if type(value) is not type(default):
         message = f"setting {place}: expected {type(default).__name__} such as {default!r}, got {value!r}"
         raise UsageError(message)
     return value
@@ -312,8 +323,9 @@ def _cells(task: Task[Any, Any], source: Source, config: RunConfig) -> Iterator[
     samples = {each.key: each for each in sorted(chosen, key=lambda sample: (sample.cluster, sample.key))}
     pool = ExemplarPool[Any](())
     if any(config.shots):
-        same = task.exemplar_split == task.split
-        pool = ExemplarPool(everything if same else task.samples(task.exemplar_split, source))
+        split = task.exemplar_split
+        place = f"{source.label(task.name)} split {split}"
+        pool = ExemplarPool(everything if split == task.split else _unique(task.samples(split, source), place))
     for shots in config.shots:
         yield Cell(task, source, shots, samples, len(everything), config, pool)
 
@@ -321,6 +333,10 @@ def _cells(task: Task[Any, Any], source: Source, config: RunConfig) -> Iterator[
 def _unique(samples: Iterable[Sample], place: str) -> list[Sample]:
     seen: dict[str, Sample] = {}
     for sample in samples:
+        key: object = sample.key
+        if not isinstance(key, str) or not key:
+            message = f"{place}: expected every sample's key to be a text with characters, got {key!r}"
+            raise DataError(message)
         if sample.key in seen:
             message = f"{place}: expected every sample to have its own key, got {sample.key!r} twice"
             raise DataError(message)
@@ -331,7 +347,7 @@ def _unique(samples: Iterable[Sample], place: str) -> list[Sample]:
 def choose(samples: Sequence[Sample], config: RunConfig, task: str) -> Sequence[Sample]:
     """Return the samples that `--limit` keeps: a subset drawn by hashing seed, task and key, or the first.
 
-    A smaller limit's subset lies within a larger one's, and neither depends on the order of the dataset.
+    A smaller limit's subset lies within a larger one's. A drawn subset does not depend on the order of the dataset.
     """
     if config.limit is None:
         return samples

@@ -10,11 +10,12 @@ that two plugins claim is an error that names both.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import re
 import sys
-from dataclasses import dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -23,7 +24,7 @@ from kosmos_eval.language_model import ModelSpec
 from kosmos_eval.task import Metric, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import ModuleType
 
@@ -75,15 +76,17 @@ class Plugins:
             message = f"--include-path {folder}: expected an existing folder"
             raise PluginError(message)
         for file in sorted(folder.glob("[!_]*.py")):
-            module = _import_file(file)
-            brought = [(kind, value) for name, kind in _DECLARED.items() for value in getattr(module, name, ())]
+            brought = list(_brought(_import_file(file), file))
             if not brought:
                 message = f"{file}: expected TASKS, MODELS or REPORTS to name what the file brings, found none of them"
                 raise PluginError(message)
-            for kind, value in brought:
+            for place, (kind, value) in enumerate(brought):
                 name = getattr(value, "name", None)
                 if not isinstance(name, str):
                     message = f"{file}: expected {value!r:.60} to have a name, as every {kind} plugin has"
+                    raise PluginError(message)
+                if any(kind == other and name == getattr(each, "name", None) for other, each in brought[:place]):
+                    message = f"{file} brings two {kind}s that are named {name!r}; rename one"
                     raise PluginError(message)
                 self._add(kind, _Plugin(name, str(file.resolve()), lambda value=value: value))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
 
@@ -140,8 +143,19 @@ class Plugins:
         return self._loaded[kind, name]
 
 
+def _brought(module: ModuleType, file: Path) -> Iterator[tuple[Kind, object]]:
+    """Yield what a plugin file brings, in the order of the file."""
+    for name, kind in _DECLARED.items():
+        values = getattr(module, name, ())
+        if not isinstance(values, tuple | list):
+            message = f"{file}: expected {name} to be a tuple, such as ({kind},), got {values!r:.60}"
+            raise PluginError(message)
+        yield from ((kind, value) for value in values)
+
+
 def _import_file(file: Path) -> ModuleType:
-    name = f"kosmos_eval_included_{file.stem}"
+    # Files of one name in two folders must stay two modules: a task's code is found through its module.
+    name = f"kosmos_eval_included_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:  # pragma: no cover  a .py file always has a loader
         message = f"{file}: not a Python file"
@@ -161,7 +175,23 @@ def _task_faults(value: object) -> list[str]:
     """Return what keeps a value from being a task class, as `expected ..., got ...` clauses."""
     if not (isinstance(value, type) and is_dataclass(value)):
         return [f"expected a frozen dataclass, got {value!r:.60}"]
-    return [*_fact_faults(value), *_method_faults(value)]
+    parameters: Any = getattr(value, "__dataclass_params__", None)
+    frozen = [] if parameters.frozen else ["expected a frozen dataclass, got one that is not frozen"]
+    return [*frozen, *_fact_faults(value), *_setting_faults(value), *_method_faults(value)]
+
+
+def _setting_faults(task: type) -> list[str]:
+    settings = {each.name: each for each in fields(task)}
+    wrong = [
+        f"expected setting {name!r} to have a default"
+        for name, each in settings.items()
+        if each.init and each.default is MISSING and each.default_factory is MISSING
+    ]
+    for split in ("split", "exemplar_split"):
+        default = settings[split].default if split in settings else getattr(task, split, None)
+        if not isinstance(default, str | property):
+            wrong.append(f"expected {split} to be a setting with a text as its default, got {default!r:.60}")
+    return wrong
 
 
 def _fact_faults(task: type) -> list[str]:
@@ -180,8 +210,7 @@ def _fact_faults(task: type) -> list[str]:
         wrong.append(f"expected metrics of different names, got {[metric.name for metric in metrics]}")
     if not (isinstance(kinds, tuple) and kinds and set(kinds) <= {"mini", "hub", "folder"}):
         wrong.append(f"expected sources to be some of 'mini', 'hub', 'folder', got {kinds!r}")
-    missing = [split for split in ("split", "exemplar_split") if not isinstance(getattr(task, split, None), str)]
-    return wrong + [f"expected a setting {split!r} with a default" for split in missing]
+    return wrong
 
 
 def _method_faults(task: type) -> list[str]:
@@ -204,8 +233,9 @@ def _model_faults(value: object) -> list[str]:
 
 
 def _report_faults(value: object) -> list[str]:
-    return (
-        []
-        if callable(getattr(value, "write", None))
-        else [f"expected a method write(record, folder), got {value!r:.60}"]
-    )
+    if isinstance(value, type):
+        return [f"expected a report writer, got the class {value.__name__}: make one of it, {value.__name__}()"]
+    if not callable(getattr(value, "write", None)):
+        return [f"expected a method write(record, folder), got {value!r:.60}"]
+    name = getattr(value, "name", None)
+    return [] if isinstance(name, str) else [f"expected name to be a text, got {name!r:.60}"]

@@ -120,7 +120,11 @@ class Prompt:
 
     def __post_init__(self) -> None:
         joined: list[str | Image] = []
-        for part in self.parts:
+        parts: tuple[object, ...] = self.parts
+        for part in parts:
+            if not isinstance(part, str | Image):
+                message = f"expected a prompt to be made of texts and images, got {part!r:.80}"
+                raise TypeError(message)
             if isinstance(part, str) and joined and isinstance(joined[-1], str):
                 joined[-1] += part
             elif part != "":
@@ -144,7 +148,7 @@ class Prompt:
         return tuple(part for part in self.parts if isinstance(part, Image))
 
     def text(self, *, digests: bool = False) -> str:
-        """Return the prompt as one line of text, an `<image>` mark for each image.
+        """Return the prompt as text, an `<image>` mark for each image.
 
         Args:
             digests: write `<image:0123456789ab>`, with the head of the image's digest, which opens every image.

@@ -212,7 +212,7 @@ def load(folder: Path | str) -> RunRecord:
     """Return the record of a run.
 
     Raises:
-        DataError: the folder holds no run, or one that has not been finished.
+        DataError: the folder holds no run, one that has not been finished, or results that cannot be read.
     """
     folder = Path(folder)
     run = read_run(folder)
@@ -221,7 +221,11 @@ def load(folder: Path | str) -> RunRecord:
         message = f"{folder}: the run is not finished; finish it with: kosmos-eval run --resume {folder}"
         raise DataError(message)
     results = _read_json(path)
-    return RunRecord(folder, run, tuple(_cell(values) for values in results["cells"]))
+    try:
+        return RunRecord(folder, run, tuple(_cell(values) for values in results["cells"]))
+    except (KeyError, TypeError) as error:
+        message = f"{path}: expected what this version writes, got something else ({error}); see kosmos-eval rescore"
+        raise DataError(message) from error
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -243,10 +247,13 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         message = f"{path}: cannot be read ({error})"
         raise DataError(message) from error
+    if not isinstance(values, dict):
+        message = f"{path}: expected a JSON object, got {values!r:.60}"
+        raise DataError(message)
     return values
 
 

@@ -71,9 +71,17 @@ class Generate:
         if self.num_beams < 1:
             message = f"expected num_beams to be at least 1, got {self.num_beams}"
             raise ValueError(message)
-        if "" in self.stop:
-            message = "expected every stop text to have characters, got ''"
+        stop: object = self.stop
+        if not isinstance(stop, tuple) or "" in stop:
+            message = f"expected stop to be a tuple of texts with characters, got {stop!r}"
             raise ValueError(message)
+        if self.no_repeat_ngram < 0:
+            message = f"expected no_repeat_ngram to be 0 (off) or more, got {self.no_repeat_ngram}"
+            raise ValueError(message)
+        if self.constraint is not None and not self.constraint:
+            message = "expected constraint to be None (free) or to name at least one text, got none"
+            raise ValueError(message)
+        object.__setattr__(self, "length_penalty", float(self.length_penalty))  # 1 == 1.0, so their digests are one
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +193,16 @@ def response_from_json(values: Mapping[str, Any]) -> Response:
     Raises:
         ValueError: the values are not a response.
     """
-    match values:
-        case {"kind": "Generated", "text": text, "tokens": tokens, "logprobs": logprobs, "stop_reason": stop_reason}:
-            return Generated(text, tuple(tokens), tuple(logprobs), stop_reason)
-        case {"kind": "Scored", "continuations": rows}:
-            return Scored(tuple(_likelihood(row) for row in rows))
-        case _:
-            message = f"expected a Generated or Scored response, got {values!r:.80}"
-            raise ValueError(message)
+    try:
+        match values:
+            case {"kind": "Generated", "text": text, "tokens": tokens, "logprobs": logprobs, "stop_reason": reason}:
+                return Generated(text, tuple(tokens), tuple(logprobs), reason)
+            case {"kind": "Scored", "continuations": rows}:
+                return Scored(tuple(_likelihood(row) for row in rows))
+    except (KeyError, TypeError):  # the same fault, further down
+        pass
+    message = f"expected a Generated or Scored response, got {values!r:.80}"
+    raise ValueError(message)
 
 
 def _likelihood(row: Mapping[str, Any]) -> LogLikelihood:

@@ -56,6 +56,9 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
         UsageError: the configuration cannot be carried out, or the folder holds a run already.
         DataError: data or checkpoint cannot be read.
     """
+    if folder.exists() and not folder.is_dir():
+        message = f"expected --output_path {folder} to be a folder or a new name, got a file"
+        raise UsageError(message)
     if (folder / "run.json").exists():
         state = "finished" if (folder / "results.json").exists() else "unfinished"
         message = f"{folder} holds a run already ({state}); resume it with --resume {folder}, or choose another folder"
@@ -127,13 +130,20 @@ def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None
     Raises:
         RunInterruptedError: stopped by Ctrl-C or a termination signal; the run can be resumed.
         RunRefusedError: another process has the run.
+        UsageError: the folder cannot be made.
         KosmosEvalError: asking or scoring failed; what is in the journal is kept.
     """
     folder, launch = prepared.folder, uuid.uuid4().hex
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot make the run's folder {folder} ({error.strerror}); choose another with --output_path"
+        raise UsageError(message) from error
     with RunLock(folder, launch) as lock:
+        clock = time.perf_counter()
+        launched = {"started": time.time(), "processes": processes, "seconds": 0.0}
+        prepared.run["launches"].append(launched)
         open_folder(folder, prepared.plan, prepared.run)
-        started, clock = time.time(), time.perf_counter()
         try:
             ask_all(prepared, Launch(folder, launch, processes, lock), progress)
             record = finish(prepared)
@@ -141,8 +151,7 @@ def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None
             message = f"interrupted; finish the run with: kosmos-eval run --resume {folder}"
             raise RunInterruptedError(message) from error
         finally:
-            launched = {"started": started, "processes": processes, "seconds": time.perf_counter() - clock}
-            prepared.run["launches"].append(launched)
+            launched["seconds"] = time.perf_counter() - clock
             with suppress(OSError):
                 write_json(folder / "run.json", prepared.run)
     return record

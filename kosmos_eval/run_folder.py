@@ -41,8 +41,8 @@ def open_folder(folder: Path, plan: Plan, run: Mapping[str, Any]) -> None:
 
 def read_units(folder: Path) -> tuple[Unit, ...]:
     """Return the units of a run's plan."""
-    lines = (folder / "plan.jsonl").read_text(encoding="utf-8").splitlines()
-    return tuple(Unit(each["id"], each["cell"], tuple(each["keys"])) for each in map(json.loads, lines))
+    with (folder / "plan.jsonl").open(encoding="utf-8") as lines:  # not splitlines: a key may hold U+2028 and its like
+        return tuple(Unit(each["id"], each["cell"], tuple(each["keys"])) for each in map(json.loads, lines))
 
 
 def reopen(folder: Path) -> Plan:

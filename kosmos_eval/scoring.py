@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from bisect import insort
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,12 @@ def _check(cell: Cell, sample: Sample, score: SampleScore) -> None:
         got = sorted(score.values)
         message = f"{cell.label}: expected the score of sample {sample.key} to give {sorted(expected)}, got {got}"
         raise KosmosEvalError(message)
+    for metric in cell.task.metrics if expected else ():
+        value = score.values[metric.name]
+        if not (math.isfinite(value) and metric.lower <= value <= metric.upper):
+            bounds = f"from {metric.lower} to {metric.upper}"
+            message = f"{cell.label}: expected {metric.name} of sample {sample.key} to be {bounds}, got {value}"
+            raise KosmosEvalError(message)
 
 
 def _record(sample: Sample, exemplars: Iterable[Sample], replayed: Replayed, score: SampleScore) -> SampleRecord:

@@ -64,7 +64,7 @@ class Sample:
 
     @property
     def images(self) -> tuple[Image, ...]:
-        """Every image of the sample, in the order of its fields."""
+        """Every image of the sample, in the order of its fields, those inside containers and dataclasses too."""
         return tuple(_images(tuple(getattr(self, each.name) for each in fields(self))))
 
     @property
@@ -88,6 +88,9 @@ def _images(value: object) -> Iterator[Image]:
         case dict() | MappingProxyType():
             for key in value:
                 yield from _images(value[key])
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            for each in fields(value):
+                yield from _images(getattr(value, each.name))
 
 
 def _canonical(value: object) -> object:
