@@ -1,0 +1,158 @@
+"""RAVEN's own files: an archive of arrays for each matrix, `RAVEN_{id}_{split}.npz`, with an `.xml` beside it.
+
+The array `image` holds sixteen panels, eight of context and eight candidates; `target` is the index of the candidate
+that is right. The `.xml` names the rules; a set without it has no breakdown by rule.
+
+Source: WellyZhang/RAVEN, src/dataset/main.py and serialize.py. Ids begin anew in the folder of each configuration,
+so a matrix is known by folder and name.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from kosmos_eval.errors import DataError, UnknownNameError
+from kosmos_eval.prompt import Image
+
+from .sample import make_sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import PIL.Image
+
+    from .sample import RavenSample
+
+CONTEXT = 8
+PANELS = 16
+
+_NAME = re.compile(r"RAVEN_(\d+)_([a-z]+)")
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+_SPELLINGS = {"color": "colour"}
+
+
+class _Archive(NamedTuple):
+    """An archive's place in the order: by folder, then by number."""
+
+    folder: str
+    number: int
+    split: str
+    path: Path
+
+
+def read_archives(folder: Path, paths: Sequence[Path], split: str) -> list[RavenSample]:
+    """Return the matrices of a split, by folder and then by number; no pixel is read.
+
+    Args:
+        folder: what the user named; keys are paths from there.
+        paths: all archives in it and below.
+        split: as the names of the archives spell it.
+
+    Raises:
+        DataError: an archive is misnamed, corrupt or of another shape, or its rules cannot be read.
+        UsageError: no archive is of that split.
+    """
+    archives = sorted(_archive(folder, path) for path in paths)
+    known = {archive.split for archive in archives}
+    if split not in known:
+        kind = f"split of {folder}"
+        raise UnknownNameError(kind, split, known)
+    return [_read(folder, archive) for archive in archives if archive.split == split]
+
+
+def _archive(folder: Path, path: Path) -> _Archive:
+    match = _NAME.fullmatch(path.stem)
+    if match is None:
+        message = f"{path}: expected a name like RAVEN_0_test.npz, got {path.name}; rename it or move it elsewhere"
+        raise DataError(message)
+    return _Archive(path.parent.relative_to(folder).as_posix(), int(match[1]), match[2], path)
+
+
+def _read(folder: Path, archive: _Archive) -> RavenSample:
+    path = archive.path
+    target = _check(path)
+    key = path.relative_to(folder).with_suffix("").as_posix()
+    images = tuple(Image(partial(open_panel, path, index), f"{path} panel {index}") for index in range(PANELS))
+    configuration = "" if archive.folder == "." else path.parent.name
+    return make_sample(
+        key,
+        images[:CONTEXT],
+        images[CONTEXT:],
+        target,
+        rules=_rules(path.with_suffix(".xml")),
+        configuration=configuration,
+    )
+
+
+def _check(path: Path) -> int | None:
+    """Return an archive's target, `None` where it has none, after a look at the header of its panels."""
+    from numpy.lib import format as arrays  # noqa: PLC0415  numpy takes 100 ms to import, and only archives need it
+
+    target = None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            with archive.open("image.npy") as member:
+                read_header = {(1, 0): arrays.read_array_header_1_0}.get(
+                    arrays.read_magic(member), arrays.read_array_header_2_0
+                )
+                shape, _, kind = read_header(member)
+            if "target.npy" in archive.namelist():
+                with archive.open("target.npy") as member:
+                    target = arrays.read_array(member, allow_pickle=False)
+    except _UNREADABLE as error:
+        message = f"{path}: cannot be read ({str(error) or type(error).__name__}); copy or unpack it again"
+        raise DataError(message) from error
+    if len(shape) != 3 or shape[0] != PANELS or kind != "uint8":  # noqa: PLR2004  panel, row, column
+        message = (
+            f"{path}: expected image to be {PANELS} panels of uint8, got shape {shape} of {kind}; use RAVEN's files"
+        )
+        raise DataError(message)
+    if target is None:
+        return None
+    if target.size != 1 or target.dtype.kind not in "iu" or not 0 <= target.item() < PANELS - CONTEXT:
+        message = (
+            f"{path}: expected target to be a whole number from 0 to 7, got {target.tolist()!r:.40}; copy it again"
+        )
+        raise DataError(message)
+    return int(target.item())
+
+
+def open_panel(path: Path, index: int) -> PIL.Image.Image:
+    """Return one panel of an archive.
+
+    Raises:
+        OSError: the archive is missing.
+        ValueError: it is corrupt.
+    """
+    import numpy as np  # noqa: PLC0415  as above
+    import PIL.Image  # noqa: PLC0415  as above
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return PIL.Image.fromarray(archive["image"][index])
+    except (KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(error) from error
+
+
+def _rules(path: Path) -> dict[str, str]:
+    """Return attribute to rule; the rules of two components are both named, "constant + progression"."""
+    if not path.exists():
+        return {}
+    from xml.etree import ElementTree as ET  # noqa: PLC0415  only archives need it
+
+    try:
+        root = ET.parse(path).getroot()  # noqa: S314  expat limits what entities grow to
+        named: dict[str, list[str]] = {}
+        for rule in root.iterfind("Rules/Rule_Group/Rule"):
+            attribute = rule.attrib["attr"].lower()
+            name = rule.attrib["name"].lower().replace("_", " ")
+            named.setdefault(_SPELLINGS.get(attribute, attribute), []).append(name)
+    except (ET.ParseError, OSError, KeyError) as error:
+        message = f"{path}: its rules cannot be read ({error}); copy it again, or remove it to do without rules"
+        raise DataError(message) from error
+    return {attribute: " + ".join(names) for attribute, names in named.items()}
