@@ -1,0 +1,1 @@
+"""Trains small Kosmos models on the microworld: `python -m kosmos_eval.model.training CONFIG.toml`."""
