@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from kosmos_eval.errors import DataError, UsageError
+from kosmos_eval.model.engine import KosmosModel
+from kosmos_eval.model.engine.model import device_of
+from kosmos_eval.prompt import Image, Prompt
+from kosmos_eval.request import Continuation, Generate, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kosmos_eval.model.engine.layout import SegmentTokenizer
+    from kosmos_eval.model.kosmos import Kosmos
+    from kosmos_eval.request import Request
+
+
+def test_a_prompt_longer_than_sinusoidal_positions_is_an_error_and_xpos_goes_on(
+    model: Kosmos, tokenizer: SegmentTokenizer
+) -> None:
+    engine = KosmosModel(model, tokenizer)
+    requests: list[tuple[int, Request]] = [
+        (0, Generate(Prompt.of("a" * 300), 1)),
+        (1, Score(Prompt.of("a" * 253), (Continuation("bcde"),))),
+    ]
+    for request in requests:
+        if model.config.decoder.positions == "xpos":
+            assert len(list(engine.answer([request]))) == 1
+        else:
+            with pytest.raises(DataError, match="at most 256 tokens"):
+                list(engine.answer([request]))
+
+
+def test_the_last_token_of_a_continuation_needs_no_position(model: Kosmos, tokenizer: SegmentTokenizer) -> None:
+    request = Score(Prompt.of("a" * 253), (Continuation("bcd"),))
+    assert len(list(KosmosModel(model, tokenizer).answer([(0, request)]))) == 1
+
+
+def test_each_distinct_image_is_encoded_once(
+    model: Kosmos, tokenizer: SegmentTokenizer, make_picture: Callable[[int], Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    original = model.image_embeddings
+
+    def counted(pixels: torch.Tensor) -> torch.Tensor:
+        encoded.append(len(pixels))
+        return original(pixels)
+
+    monkeypatch.setattr(model, "image_embeddings", counted)
+    prompts = [Prompt.of(make_picture(number % 3), "what", make_picture(0)) for number in range(9)]
+    list(KosmosModel(model, tokenizer).answer((i, Generate(prompt, 2)) for i, prompt in enumerate(prompts)))
+    assert encoded == [3]
+
+
+def test_windows_share_the_images_that_follow_each_other(
+    model: Kosmos, tokenizer: SegmentTokenizer, make_picture: Callable[[int], Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [(i, Generate(Prompt.of(make_picture(0), "what", make_picture(1 + i % 4)), 3)) for i in range(8)]
+    whole = dict(KosmosModel(model, tokenizer).answer(requests))
+    monkeypatch.setattr("kosmos_eval.model.engine.model._WINDOW_NUMBERS", 40 * 32)
+    windows = dict(KosmosModel(model, tokenizer).answer(requests))
+    for number, answer in whole.items():
+        assert answer.tokens == windows[number].tokens  # type: ignore[union-attr]  # a Generate has a Generated
+
+
+def test_requests_are_taken_as_they_come(
+    model: Kosmos, tokenizer: SegmentTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kosmos_eval.model.engine.model._WINDOW_NUMBERS", 1)
+    taken = []
+
+    def stream() -> Iterator[tuple[int, Request]]:
+        for number in range(3):
+            taken.append(number)
+            yield number, Generate(Prompt.of("a"), 1)
+
+    answers = KosmosModel(model, tokenizer).answer(stream())
+    next(answers)
+    assert taken == [0]
+
+
+def test_an_unreadable_image_is_an_error_that_names_it(model: Kosmos, tokenizer: SegmentTokenizer) -> None:
+    request = Generate(Prompt.of(Image.from_bytes(b"no picture", "page 7"), "what"), 1)
+    with pytest.raises(DataError, match="page 7"):
+        list(KosmosModel(model, tokenizer).answer([(0, request)]))
+
+
+def test_no_requests_have_no_answers(model: Kosmos, tokenizer: SegmentTokenizer) -> None:
+    assert list(KosmosModel(model, tokenizer).answer([])) == []
+
+
+def test_facts_say_what_ran(model: Kosmos, tokenizer: SegmentTokenizer) -> None:
+    facts = KosmosModel(model, tokenizer, 4).facts
+    assert facts["parameters"] == sum(weight.numel() for weight in model.parameters())
+    assert (facts["device"], facts["dtype"], facts["batch_size"]) == ("cpu", "float32", 4)
+
+
+def test_a_batch_size_below_one_is_an_error(model: Kosmos, tokenizer: SegmentTokenizer) -> None:
+    with pytest.raises(UsageError, match="at least 1, got 0"):
+        KosmosModel(model, tokenizer, 0)
+
+
+def test_an_unknown_device_is_an_error() -> None:
+    assert device_of("cpu") == "cpu"
+    for name in ("gpu", "cpu:1", "cuda:99", "cuda:x"):
+        with pytest.raises(UsageError, match="expected device"):
+            device_of(name)
+
+
+def test_bfloat16_answers_stay_near_float32_ones(
+    model: Kosmos, tokenizer: SegmentTokenizer, make_picture: Callable[[int], Image]
+) -> None:
+    request = Score(Prompt.of(make_picture(0), "what"), (Continuation("cat"), Continuation("dog")))
+    ((_, exact),) = KosmosModel(model, tokenizer).answer([(0, request)])
+    ((_, near),) = KosmosModel(model.to(torch.bfloat16), tokenizer).answer([(0, request)])
+    for one, other in zip(exact.continuations, near.continuations, strict=True):  # type: ignore[union-attr]  # a Score has a Scored
+        assert other.total == pytest.approx(one.total, abs=0.5)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from kosmos_eval.errors import UnknownNameError, UsageError
+from kosmos_eval.language_model import ModelOptions
+from kosmos_eval.model.config import KOSMOS_TINY as TINY_CONFIG
+from kosmos_eval.model.kosmos import Kosmos
+from kosmos_eval.model.specs import KOSMOS, KOSMOS_TINY
+from kosmos_eval.plugins import Plugins
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kosmos_eval.language_model import ModelSpec
+
+
+def test_both_models_are_plugins() -> None:
+    plugins = Plugins()
+    assert plugins.model("kosmos-tiny") is KOSMOS_TINY
+    assert plugins.model("kosmos") is KOSMOS
+
+
+def test_knowing_the_models_needs_no_torch() -> None:
+    code = "import sys, kosmos_eval.model.specs; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_stated_size_is_the_models() -> None:
+    with torch.device("meta"):
+        model = Kosmos(TINY_CONFIG)
+    assert KOSMOS_TINY.facts["parameters"] == sum(weight.numel() for weight in model.parameters())
+    assert KOSMOS_TINY.facts["image_size"] == TINY_CONFIG.vision.image_size
+
+
+@pytest.mark.parametrize("spec", [KOSMOS, KOSMOS_TINY])
+@pytest.mark.parametrize("how", ["load", "fingerprint"])
+def test_an_unknown_argument_is_an_error(spec: ModelSpec, how: str) -> None:
+    with pytest.raises(UnknownNameError, match="no argument of model kosmos"):
+        getattr(spec, how)(ModelOptions(arguments={"pretraind": "x"}))
+
+
+@pytest.mark.parametrize("how", ["load", "fingerprint"])
+def test_a_checkpoint_must_be_named_and_there(tmp_path: Path, how: str) -> None:
+    with pytest.raises(UsageError, match="expected --model_args pretrained=FOLDER"):
+        getattr(KOSMOS, how)(ModelOptions())
+    with pytest.raises(UsageError, match="no such folder"):
+        getattr(KOSMOS, how)(ModelOptions(arguments={"pretrained": str(tmp_path / "none")}))

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812  torch's own convention
+
+from kosmos_eval.model.config import KOSMOS_TINY, VisionConfig
+from kosmos_eval.model.resampler import PerceiverResampler
+from kosmos_eval.model.vision import PatchStem, QuickGELU, VisionTower
+
+if TYPE_CHECKING:
+    from kosmos_eval.model.kosmos import Kosmos
+
+SMALL = VisionConfig(image_size=16, patch_size=4, width=16, layers=2, heads=2, hidden=32)
+
+
+def test_the_patch_stem_is_a_strided_convolution() -> None:
+    stem = PatchStem(SMALL)
+    pixels = torch.randn(2, 3, 16, 16)
+    kernel = stem.projection.weight.reshape(16, 3, 4, 4)
+    expected = F.conv2d(pixels, kernel, stride=4).flatten(2).transpose(1, 2)
+    assert torch.allclose(stem(pixels)[0], expected, atol=1e-5)
+
+
+def test_the_tower_returns_a_token_a_patch_behind_the_class_token() -> None:
+    assert VisionTower(SMALL)(torch.randn(2, 3, 16, 16)).shape == (2, 17, 16)
+
+
+def test_normalised_tokens_have_unit_length() -> None:
+    tokens = VisionTower(replace(SMALL, normalise=True))(torch.randn(2, 3, 16, 16))
+    assert torch.allclose(tokens.norm(dim=-1), torch.ones(2, 17))
+
+
+def test_quick_gelu_is_near_gelu() -> None:
+    x = torch.linspace(-4, 4, 50)
+    assert (QuickGELU()(x) - F.gelu(x)).abs().max() < 0.03
+
+
+def test_the_tiny_towers_finer_map_has_half_the_patch_size() -> None:
+    tower = VisionTower(KOSMOS_TINY.vision)
+    features = tower.features(torch.randn(1, 3, 96, 96))
+    assert features.tokens.shape == (1, 37, KOSMOS_TINY.vision.width)
+    assert features.fine_map is not None
+    assert features.fine_map.shape == (1, KOSMOS_TINY.vision.stem_widths[-2], 12, 12)
+    assert VisionTower(SMALL).features(torch.randn(1, 3, 16, 16)).fine_map is None
+
+
+def test_each_anchored_latent_starts_from_its_own_cell() -> None:
+    resampler = PerceiverResampler(KOSMOS_TINY)
+    resampler.grid = 8  # four cells a side, two tokens a cell
+    features = torch.zeros(1, 65, 128)
+    features[0, 1 + 8 * 2 + 7] = 4.0  # third row, last column: the last cell of the second row of cells
+    cells = resampler._cells(features)[0]
+    assert cells[:, 0].nonzero().flatten().tolist() == [7]
+    assert cells[7, 0] == 1.0
+
+
+def test_both_connectors_give_the_configured_number_of_embeddings(model: Kosmos) -> None:
+    embeddings = model.image_embeddings(torch.randn(3, 3, 16, 16))
+    assert embeddings.shape == (3, 4, 32)
+    assert (embeddings[0] - embeddings[1]).abs().max() > 1e-3
+
+
+def test_an_images_embeddings_do_not_depend_on_its_batch(model: Kosmos) -> None:
+    pixels = torch.randn(3, 3, 16, 16)
+    assert torch.allclose(model.image_embeddings(pixels)[1:2], model.image_embeddings(pixels[1:2]), atol=1e-5)
