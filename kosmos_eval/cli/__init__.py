@@ -37,6 +37,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
+    invoke_without_command=True,
     context_settings={
         "token_normalize_func": lambda token: token.replace("_", "-"),
         "help_option_names": ["-h", "--help"],
@@ -44,11 +45,15 @@ class _Commands(click.Group):
     },
     epilog="Exit codes: 0 done, 64 usage, 65 bad data, 70 internal error, 130 interrupted and resumable.",
 )
-def cli() -> None:
+@click.version_option(package_name="kosmos-eval", message="kosmos-eval %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Evaluate KOSMOS-style multimodal language models.
 
     In long options '_' and '-' are the same.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for command in (run, ls, describe, rescore, report, version):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Show a task's protocol, settings and a prompt.")
 @click.argument("task")
-@click.option("--shots", type=int, default=1, show_default=True, help="Exemplars in the prompt that is shown.")
+@click.option(
+    "--shots", type=click.IntRange(min=0), default=1, show_default=True, help="Exemplars in the prompt that is shown."
+)
 @click.option(
     "--include_path", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with plugin files."
 )

@@ -19,5 +19,6 @@ def report(run: Path, names: str, include_path: tuple[Path, ...]) -> None:
     from kosmos_eval.record import load
     from kosmos_eval.run import write_reports
 
-    for path in write_reports(load(run), tuple(names.split(",")), Plugins(include_path)):
+    wanted = tuple(name.strip() for name in names.split(",") if name.strip())
+    for path in write_reports(load(run), wanted, Plugins(include_path)):
         click.echo(path)

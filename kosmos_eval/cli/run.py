@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kosmos_eval.run import Prepared
 
 _NOT_CONFIG = {"config", "resume", "output_path", "processes", "quiet"}
+_FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": bool}  # of these, in a configuration file
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[str] | None:
@@ -54,7 +55,11 @@ def _settings(_context: click.Context, parameter: click.Parameter, texts: Sequen
         if not (task and dot and name and equals):
             message = f"{parameter.opts[0]}: expected TASK.SETTING=VALUE such as vqav2.split=val, got {text!r}"
             raise UsageError(message)
-        settings.setdefault(task, {})[name] = yaml.safe_load(value)
+        try:
+            settings.setdefault(task, {})[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            message = f"{parameter.opts[0]} {place}: expected a YAML value such as 3, val or [a, b], got {value!r}"
+            raise UsageError(message) from error
     return settings or None
 
 
@@ -159,7 +164,7 @@ def run(context: click.Context, /, **flags: Any) -> None:
 
 
 def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
-    from kosmos_eval.config import parse_config, read_config_file
+    from kosmos_eval.config import parse_config
     from kosmos_eval.run import prepare, prepare_resumed
     from kosmos_eval.run_folder import default_folder
 
@@ -168,10 +173,10 @@ def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
         for name, value in flags.items()
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
-    values = {**(_normal(read_config_file(flags["config"])) if flags["config"] else {}), **given}
+    values = _merged(_read_file(flags["config"]), given) if flags["config"] else given
     flags |= {name: values.pop(name) for name in _NOT_CONFIG & values.keys()}
     if flags["resume"] is not None:
-        return prepare_resumed(flags["resume"], values)
+        return prepare_resumed(Path(flags["resume"]), values)
     if "tasks" not in values:
         message = "expected --tasks, such as --tasks vqav2,raven (all of them: kosmos-eval ls tasks)"
         raise UsageError(message)
@@ -179,9 +184,38 @@ def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
     return prepare(config, Path(flags["output_path"]) if flags["output_path"] else default_folder(config))
 
 
-def _normal(values: dict[str, Any]) -> dict[str, Any]:
+def _read_file(path: Path) -> dict[str, Any]:
+    """Return a configuration file's values, checked here so that a message names the file and not the command line."""
+    from kosmos_eval.config import parse_config, read_config_file
+
+    values = _normal(read_config_file(path), path)
+    for name in _FILE_KINDS.keys() & values.keys():
+        if type(values[name]) is not _FILE_KINDS[name] or (name == "processes" and values[name] < 1):
+            expected = {int: "a whole number from 1", bool: "true or false", str: "a folder"}[_FILE_KINDS[name]]
+            message = f"--config {path}: {name}: expected {expected}, got {values[name]!r}"
+            raise UsageError(message)
+    of_the_run = {name: value for name, value in values.items() if name not in _FILE_KINDS}
+    parse_config({"tasks": ["named by --tasks"], **of_the_run}, f"--config {path}")
+    return values
+
+
+def _merged(file: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the file's values under the command line's, which win: model argument by argument, setting by setting."""
+    merged = {**file, **given}
+    if file.get("model_args") and given.get("model_args"):
+        merged["model_args"] = {**file["model_args"], **given["model_args"]}
+    if file.get("settings") and given.get("settings"):
+        old, new = file["settings"], given["settings"]
+        merged["settings"] = {task: {**old.get(task, {}), **new.get(task, {})} for task in {**old, **new}}
+    return merged
+
+
+def _normal(values: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return a configuration file's values with what the command line also allows spelt out."""
     if "num_fewshot" in values:
+        if "shots" in values:
+            message = f"--config {path}: expected either shots or num_fewshot, which are the same, got both"
+            raise UsageError(message)
         values["shots"] = values.pop("num_fewshot")
     for name in ("tasks", "report", "include_path", "shots"):
         if isinstance(value := values.get(name), str):
