@@ -87,16 +87,15 @@ def read_field(record: object, name: str, kind: type[T], where: str) -> T:
     Raises:
         DataError: the record is no object, or the field is missing or of another kind.
     """
-    if not isinstance(record, dict):
-        message = f'{where}: expected an object with "{name}", got {_shown(record)}'
-        raise DataError(message)
-    if name not in record:
-        message = f'{where}: expected "{name}", got only {_listed(record)}'
-        raise DataError(message)
-    value = record[name]
+    value = record.get(name) if isinstance(record, dict) else None
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    message = f'{where}: expected "{name}" to be {_KINDS.get(kind, kind.__name__)}, got {_shown(value)}'
+    if not isinstance(record, dict):
+        message = f'{where}: expected an object with "{name}", got {_shown(record)}'
+    elif name not in record:
+        message = f'{where}: expected "{name}", got only {_listed(record)}'
+    else:
+        message = f'{where}: expected "{name}" to be {_KINDS.get(kind, kind.__name__)}, got {_shown(value)}'
     raise DataError(message)
 
 

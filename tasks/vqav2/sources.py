@@ -82,9 +82,9 @@ def read_folder(folder: Path, split: Split) -> list[VQASample]:
         annotations = _records(path, "annotations", "annotation of question")
         _check_pairs(questions_file, questions, path, annotations)
     pictures = find_path(folder, split.images, within=_UNPACKED, cure=f"unpack {split.images}.zip there ({cure[7:]})")
-    files = _picture_files(questions_file, questions, pictures, split)
+    images = _images(questions_file, questions, pictures, split)
     return [
-        read_sample(record, annotations.get(key), Image.from_file(pictures / files[key]), _where(questions_file, key))
+        read_sample(record, annotations.get(key), images[record["image_id"]], _where(questions_file, key))
         for key, record in questions.items()
     ]
 
@@ -97,6 +97,7 @@ def read_hub(repository: str, revision: str | None, split: Split) -> Iterator[VQ
     """
     columns = ("question_id", "image_id", "question") + (_LABELS if split.labelled else ())
     seen: set[str] = set()
+    images: dict[int, Image] = {}  # the rows of one picture repeat it; the first one's is taken, and digested once
     rows = hub_rows(repository, split.hub, revision=revision, columns=columns, image_columns=("image",))
     for number, row in enumerate(rows):
         where = f"dataset {repository}, split {split.hub}, row {number}"
@@ -105,7 +106,8 @@ def read_hub(repository: str, revision: str | None, split: Split) -> Iterator[VQ
             message = f"{where}: expected question {key} once, got it again; name an intact copy"
             raise DataError(message)
         seen.add(key)
-        yield read_sample(row, row if split.labelled else None, row["image"], where)
+        image = images.setdefault(read_field(row, "image_id", int, where), row["image"])
+        yield read_sample(row, row if split.labelled else None, image, where)
 
 
 def read_mini(split: Split) -> Iterator[VQASample]:
@@ -166,21 +168,23 @@ def _check_pairs(
             raise DataError(message)
 
 
-def _picture_files(questions_file: Path, questions: dict[str, Any], pictures: Path, split: Split) -> dict[str, str]:
-    """Return the file name of each question's picture; the folder is listed once."""
+def _images(questions_file: Path, questions: dict[str, Any], pictures: Path, split: Split) -> dict[int, Image]:
+    """Return the picture of each image id, one for all its questions, so that it is digested once."""
     present = {entry.name for entry in pictures.iterdir()}
-    files: dict[str, str] = {}
-    missing: set[str] = set()
+    images: dict[int, Image] = {}
+    missing: dict[int, str] = {}
     for key, record in questions.items():
-        image = read_field(record, "image_id", int, _where(questions_file, key))
-        files[key] = f"COCO_{split.images}_{image:012d}.jpg"
-        if files[key] not in present:
-            missing.add(files[key])
+        number = read_field(record, "image_id", int, _where(questions_file, key))
+        if number in images or number in missing:
+            continue
+        name = f"COCO_{split.images}_{number:012d}.jpg"
+        if name in present:
+            images[number] = Image.from_file(pictures / name)
+        else:
+            missing[number] = f"{_where(questions_file, key)}: expected its picture {name} in {pictures}, found none"
     if missing:
-        first = next(key for key in questions if files[key] in missing)
         message = (
-            f"{_where(questions_file, first)}: expected its picture {files[first]} in {pictures}, found none "
-            f"({len(missing)} pictures are missing); unpack {split.images}.zip there again"
+            f"{next(iter(missing.values()))} ({len(missing)} pictures are missing); unpack {split.images}.zip again"
         )
         raise DataError(message)
-    return files
+    return images

@@ -230,6 +230,12 @@ def test_reading_opens_no_picture(official: Path) -> None:
         samples[0].image.load()
 
 
+def test_questions_on_one_picture_share_it(official: Path) -> None:
+    first, second, third, _ = read(official)
+    assert first.image is second.image
+    assert first.image is not third.image
+
+
 # The other sources
 
 
