@@ -84,9 +84,6 @@ def asked(task: VQAv2, sample: VQASample, exemplars: Sequence[VQASample] = (), t
     return request, stopped.value.value
 
 
-# Reading the official files
-
-
 def test_it_is_found_as_a_plugin() -> None:
     assert Plugins().task("vqav2") is VQAv2
 
@@ -236,9 +233,6 @@ def test_questions_on_one_picture_share_it(official: Path) -> None:
     assert first.image is not third.image
 
 
-# The other sources
-
-
 def test_the_microworld_stands_in_with_ten_annotators_and_solved_exemplars() -> None:
     task, source = VQAv2(), Source("mini")
     samples = list(task.samples("val", source))
@@ -301,9 +295,6 @@ def test_a_question_twice_on_the_hub_is_an_error(parquet: Path) -> None:
         list(VQAv2(hub_id=str(parquet)).samples("val", Source("hub")))
 
 
-# Asking
-
-
 def test_the_prompt_is_kosmos_1_s(official: Path) -> None:
     sample = read(official)[0]
     request, answer = asked(VQAv2(), sample, text=" net")
@@ -334,9 +325,6 @@ def test_settings_reach_the_request_and_senseless_ones_are_refused(official: Pat
         VQAv2(stop=("",))
 
 
-# Scoring
-
-
 @pytest.mark.parametrize(
     ("text", "value", "answer", "said"),
     [
@@ -358,9 +346,6 @@ def test_an_answer_earns_its_vqa_accuracy_and_an_empty_one_is_unparsed(
 def test_an_unlabelled_sample_has_an_answer_and_no_value(official: Path) -> None:
     score = VQAv2().score(read(official, "test-dev")[0], " net\n")
     assert (score.values, score.answer) == ({}, "net")
-
-
-# Submitting
 
 
 def test_the_submission_is_what_the_server_takes(official: Path, tmp_path: Path) -> None:
