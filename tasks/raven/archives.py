@@ -13,7 +13,7 @@ import re
 import zipfile
 import zlib
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from kosmos_eval.errors import DataError, UnknownNameError
 from kosmos_eval.prompt import Image
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     import PIL.Image
 
     from .sample import RavenSample
@@ -97,17 +98,14 @@ def _check(path: Path) -> int | None:
     try:
         with zipfile.ZipFile(path) as archive:
             with archive.open("image.npy") as member:
-                read_header = {(1, 0): arrays.read_array_header_1_0}.get(
-                    arrays.read_magic(member), arrays.read_array_header_2_0
-                )
-                shape, _, kind = read_header(member)
+                shape, by_column, kind = _header(member)
             if "target.npy" in archive.namelist():
                 with archive.open("target.npy") as member:
                     target = arrays.read_array(member, allow_pickle=False)
     except _UNREADABLE as error:
         message = f"{path}: cannot be read ({str(error) or type(error).__name__}); copy or unpack it again"
         raise DataError(message) from error
-    if len(shape) != 3 or shape[0] != PANELS or kind != "uint8":  # noqa: PLR2004  panel, row, column
+    if len(shape) != 3 or shape[0] != PANELS or kind != "uint8" or by_column:  # noqa: PLR2004  panel, row, column
         message = (
             f"{path}: expected image to be {PANELS} panels of uint8, got shape {shape} of {kind}; use RAVEN's files"
         )
@@ -122,19 +120,28 @@ def _check(path: Path) -> int | None:
     return int(target.item())
 
 
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read up to where an array's values begin; return its shape, whether it lies by columns, and its kind."""
+    from numpy.lib import format as arrays  # noqa: PLC0415  as above
+
+    first = arrays.read_magic(member) == (1, 0)
+    return arrays.read_array_header_1_0(member) if first else arrays.read_array_header_2_0(member)
+
+
 def open_panel(path: Path, index: int) -> PIL.Image.Image:
-    """Return one panel of an archive.
+    """Return one panel of an archive that `read_archives` found sound, without reading those behind it.
 
     Raises:
         OSError: the archive is missing.
         ValueError: it is corrupt.
     """
-    import numpy as np  # noqa: PLC0415  as above
     import PIL.Image  # noqa: PLC0415  as above
 
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return PIL.Image.fromarray(archive["image"][index])
+        with zipfile.ZipFile(path) as archive, archive.open("image.npy") as member:
+            _, height, width = _header(member)[0]
+            member.read(index * height * width)
+            return PIL.Image.frombytes("L", (width, height), member.read(height * width))
     except (KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(error) from error
 

@@ -98,6 +98,7 @@ def test_an_unknown_split_of_archives_is_refused(official: Path) -> None:
     [
         ({"image": np.zeros((15, 8, 8), np.uint8), "target": 0}, r"expected image to be 16 panels of uint8, got shape"),
         ({"image": np.zeros((16, 8, 8), np.float32), "target": 0}, r"of uint8, got shape \(16, 8, 8\) of float32"),
+        ({"image": np.zeros((16, 8, 8), np.uint8, order="F"), "target": 0}, r"expected image to be 16 panels"),
         ({"image": np.zeros((16, 8), np.uint8), "target": 0}, r"expected image to be 16 panels"),
         ({"image": np.zeros((16, 8, 8), np.uint8), "target": 8}, r"expected target to be a whole number from 0 to 7"),
         ({"image": np.zeros((16, 8, 8), np.uint8), "target": -1}, r"whole number from 0 to 7, got -1"),
@@ -131,6 +132,22 @@ def test_an_archive_that_is_cut_off_after_it_was_listed_is_an_error_that_names_t
     (official / "center_single" / "RAVEN_2_val.npz").unlink()
     with pytest.raises(DataError, match=r"RAVEN_2_val.npz panel 0: no such file"):
         sample.context[0].load()
+
+
+def test_compressed_archives_are_read_too(official: Path) -> None:
+    np.savez_compressed(official / "center_single" / "RAVEN_2_val.npz", image=panels(7), target=np.int64(5))
+    sample = read(official)[0]
+    assert sample.target == 5
+    assert np.array_equal(np.asarray(sample.candidates[7].load())[:, :, 2], panels(7)[15])
+
+
+def test_a_flipped_bit_among_the_pixels_is_noticed(official: Path) -> None:
+    path = official / "center_single" / "RAVEN_2_val.npz"
+    raw = bytearray(path.read_bytes())
+    raw[4000] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=r"RAVEN_2_val.npz panel 1[45]: cannot be read \(Bad CRC-32"):
+        _ = read(official)[0].content
 
 
 def test_a_misnamed_archive_is_refused(official: Path) -> None:
