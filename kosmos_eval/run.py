@@ -25,6 +25,7 @@ from kosmos_eval.plan import Plan, make_plan, preflight
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.record import SCHEMA_VERSION, RunRecord, load, read_run
 from kosmos_eval.run_folder import default_folder, open_folder, reopen
+from kosmos_eval.task import Traced
 from kosmos_eval.worker import model_options
 from kosmos_eval.writing import write_json, write_results
 
@@ -101,10 +102,16 @@ def _describe(plan: Plan, weights: str) -> dict[str, Any]:
         "config": plan.config.model_dump(mode="json"),
         "model": {"name": plan.model.name, "fingerprint": weights},
         "fingerprints": plan.fingerprints,
+        "provenance": _provenance(plan),
         "environment": environment(),
         "launches": [],
         "timings": {},
     }
+
+
+def _provenance(plan: Plan) -> dict[str, dict[str, str | None]]:
+    tasks = {cell.task.name: (cell.task, cell.source) for cell in plan.cells}
+    return {name: dict(task.provenance(source)) for name, (task, source) in tasks.items() if isinstance(task, Traced)}
 
 
 def _refuse_changes(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

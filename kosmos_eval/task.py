@@ -195,6 +195,15 @@ class Task(Protocol[S, A]):
 
 
 @runtime_checkable
+class Traced(Protocol):
+    """A task that can say which version of its data it read."""
+
+    def provenance(self, source: Source) -> Mapping[str, str | None]:
+        """Return dataset to the version that was read, `None` where that is not known; called after `samples`."""
+        ...
+
+
+@runtime_checkable
 class Submits(Protocol):
     """A task whose unlabelled splits are scored by a server: it can write the file that the server takes."""
 

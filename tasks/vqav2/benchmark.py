@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from kosmos_eval.data.hub import resolve_commit
 from kosmos_eval.errors import UsageError
 from kosmos_eval.metrics.vqa_accuracy import matching_annotators, vqa_accuracy
 from kosmos_eval.prompt import Prompt
@@ -50,7 +51,7 @@ class VQAv2:
         separator: text after each exemplar. A choice: none, the next picture follows at once.
         hub_id: dataset on the hub, or a local copy of one, with the columns of lmms-lab/VQAv2.
         hub_revision: commit, branch or tag. No commit is known to be the right one, so by default it is the dataset's
-            present state; `kosmos_eval.data.hub.resolve_commit` says which commit that is.
+            present state, whose commit is written into `run.json`.
         exemplar_hub_id: the same for the exemplar split, as `lmms-lab/VQAv2` has no train split. There is none by
             default: pminervini/VQAv2 has one, but its columns have not been seen.
         exemplar_hub_revision: likewise.
@@ -108,6 +109,15 @@ class VQAv2:
                     )
                     raise UsageError(message)
                 return read_hub(self.hub_id, self.hub_revision, found)
+
+    def provenance(self, source: Source) -> dict[str, str | None]:
+        """Return the commits of the hub's datasets; nothing for other sources, which have none."""
+        if source.kind != "hub":
+            return {}
+        read = {self.hub_id: self.hub_revision}
+        if self.exemplar_hub_id is not None:
+            read[self.exemplar_hub_id] = self.exemplar_hub_revision
+        return {dataset: resolve_commit(dataset, revision) for dataset, revision in read.items()}
 
     def ask(self, sample: VQASample, exemplars: Sequence[VQASample]) -> Generator[Request, Response, str]:
         """Ask for the answer, the exemplars with theirs in front; return what was written."""

@@ -385,3 +385,9 @@ def test_every_error_of_reading_ends_the_command_with_a_data_or_usage_code(offic
     with pytest.raises(KosmosEvalError) as usage:
         read(official, "nonsense")
     assert (data.value.exit_code, usage.value.exit_code) == (65, 64)
+
+
+def test_only_the_hub_s_data_have_a_version(tmp_path: Path) -> None:
+    task = VQAv2(hub_id=str(tmp_path))
+    assert task.provenance(Source("hub")) == {str(tmp_path): None}
+    assert task.provenance(Source("mini")) == {}
