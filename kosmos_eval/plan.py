@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -382,14 +383,16 @@ def preflight(plan: Plan, folder: Path) -> None:
 
 
 def _open_images(plan: Plan) -> None:
-    """Open every image of the queries, many at a time; exemplars' are opened as prompts are built."""
+    """Open every image that will be used, many at a time: the queries', then those of the exemplars drawn for them."""
     images = {id(image): image for cell in plan.cells for sample in cell.samples.values() for image in sample.images}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
         faults = [fault for fault in workers.map(_fault, images.values()) if fault is not None]
-    if faults:
-        more = f" (and {len(faults) - 1} more images)" if len(faults) > 1 else ""
-        message = f"{faults[0]}{more}"
-        raise DataError(message)
+        if faults:
+            more = f" (and {len(faults) - 1} more images)" if len(faults) > 1 else ""
+            message = f"{faults[0]}{more}"
+            raise DataError(message)
+        for cell in plan.cells:
+            deque(workers.map(cell.exemplars, cell.samples.values()), maxlen=0)  # drawing compares pixels
 
 
 def _fault(image: Image) -> str | None:

@@ -162,6 +162,9 @@ class Task(Protocol[S, A]):
         sources: kinds of source that `samples` can read.
         metrics: what `score` gives values for; the first is the headline.
         split, exemplar_split: splits that are evaluated and that exemplars are drawn from.
+
+    A task may also have `requires: ClassVar[tuple[str, ...]]`, programs that must be on PATH (`("java",)`); a run that
+    lacks one is refused before a weight is loaded.
     """
 
     name: ClassVar[str]
