@@ -5,35 +5,32 @@ few seconds to a minute of work, the same units for any number of processes. A p
 journal commits whole units, and a model answers a unit the same whatever it answered before; so neither process
 count nor a crash can change a result.
 
-Planning also is the pre-flight check: every sample is read, every image that will be used is opened, every first
-prompt is built, before any weight is loaded.
+Planning reads every sample and builds every first prompt; what could stop the run later is then checked by
+`preflight.py`, all before a weight is loaded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosmos_eval.data.source import Source
-from kosmos_eval.errors import DataError, KosmosEvalError, UnknownNameError, UsageError
+from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.exemplars import ExemplarPool
 from kosmos_eval.fingerprint import digest_lines, scorer_fingerprint
+from kosmos_eval.preflight import check_requirements
 from kosmos_eval.request import Generate, request_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from kosmos_eval.config import RunConfig
     from kosmos_eval.language_model import ModelSpec
     from kosmos_eval.plugins import Plugins
-    from kosmos_eval.prompt import Image, Prompt
+    from kosmos_eval.prompt import Prompt
     from kosmos_eval.request import Request
     from kosmos_eval.task import Sample, Task
 
@@ -41,8 +38,6 @@ UNIT_SAMPLES = 64
 UNIT_TOKENS = 32_768
 _TOKENS_AN_IMAGE = 24
 _CHARACTERS_A_TOKEN = 4
-_BYTES_A_SAMPLE = 16_384
-_BYTES_FREE = 64 * 1024**2
 
 T = TypeVar("T")
 
@@ -261,7 +256,7 @@ def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
         plugins.report(name)
     made = [make_task(name, config.settings.get(name, {}), plugins) for name in config.tasks]
     for task in made:
-        _check_requirements(task, source)
+        check_requirements(task, source)
     return Plan(config, spec, tuple(cell for task in made for cell in _cells(task, source, config)))
 
 
@@ -300,19 +295,6 @@ def _like(default: object, value: object, place: str, *, optional: bool) -> obje
         message = f"setting {place}: expected {type(default).__name__} such as {default!r}, got {value!r}"
         raise UsageError(message)
     return value
-
-
-def _check_requirements(task: Task[Any, Any], source: Source) -> None:
-    if source.kind not in task.sources:
-        known = ", ".join("--data DIR" if kind == "folder" else f"--data {kind}" for kind in task.sources)
-        message = f"{task.name} cannot read --data {source}; it reads {known}"
-        raise UsageError(message)
-    for program in getattr(task, "requires", ()):
-        if shutil.which(program) is None:
-            message = (
-                f"{task.name} needs the program {program!r}, which is not on PATH; install it, or leave out {task.name}"
-            )
-            raise UsageError(message)
 
 
 def _cells(task: Task[Any, Any], source: Source, config: RunConfig) -> Iterator[Cell]:
@@ -360,44 +342,3 @@ def choose(samples: Sequence[Sample], config: RunConfig, task: str) -> Sequence[
         return hashlib.sha256(f"limit|{config.seed}|{task}|{sample.key}".encode()).digest()
 
     return sorted(samples, key=rank)[:count]
-
-
-def preflight(plan: Plan, folder: Path) -> None:
-    """Check, before any weight is loaded, everything that could stop the run later.
-
-    Every image that will be used is opened, every first prompt built, and the disk of the run's folder measured.
-
-    Raises:
-        DataError: an image or sample is unreadable; the message names it.
-        UsageError: the disk is too full.
-    """
-    _open_images(plan)
-    for cell in plan.cells:
-        cell.fingerprints  # noqa: B018  a cached property whose making opens images and builds prompts
-    needed = _BYTES_FREE + _BYTES_A_SAMPLE * sum(len(cell.samples) for cell in plan.cells)
-    place = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        message = f"{place}: expected {needed // 1024**2} MiB free for the run's record, got {free // 1024**2} MiB"
-        raise UsageError(message)
-
-
-def _open_images(plan: Plan) -> None:
-    """Open every image that will be used, many at a time: the queries', then those of the exemplars drawn for them."""
-    images = {id(image): image for cell in plan.cells for sample in cell.samples.values() for image in sample.images}
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
-        faults = [fault for fault in workers.map(_fault, images.values()) if fault is not None]
-        if faults:
-            more = f" (and {len(faults) - 1} more images)" if len(faults) > 1 else ""
-            message = f"{faults[0]}{more}"
-            raise DataError(message)
-        for cell in plan.cells:
-            deque(workers.map(cell.exemplars, cell.samples.values()), maxlen=0)  # drawing compares pixels
-
-
-def _fault(image: Image) -> str | None:
-    try:
-        image.digest  # noqa: B018  a property that opens the image
-    except KosmosEvalError as error:
-        return str(error)
-    return None

@@ -21,8 +21,9 @@ from kosmos_eval.fingerprint import environment
 from kosmos_eval.journal import JournalReader
 from kosmos_eval.launch import Launch
 from kosmos_eval.lock import RunLock
-from kosmos_eval.plan import Plan, make_plan, preflight
+from kosmos_eval.plan import Plan, make_plan
 from kosmos_eval.plugins import Plugins
+from kosmos_eval.preflight import preflight
 from kosmos_eval.record import SCHEMA_VERSION, RunRecord, load, read_run
 from kosmos_eval.run_folder import default_folder, open_folder, reopen
 from kosmos_eval.task import Traced
