@@ -1,4 +1,8 @@
-"""`python -m kosmos_eval.model.training CONFIG.toml [--output DIR] [--resume]`."""
+"""`python -m kosmos_eval.model.training CONFIG.toml [--output DIR] [--resume]`.
+
+On several devices, or several cores, the same under `torchrun --standalone --nproc_per_node N -m`; each process then
+draws `[data] pictures` of its own.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,9 @@ def main(config: Path, output: Path | None, *, resume: bool) -> None:
     trainer.train()
     if trainer.accelerator.is_main_process:
         shutil.copyfile(config, folder / MODEL / "training.toml")
-        command = shlex.join(["python", "-m", "kosmos_eval.model.training", *sys.argv[1:]])
+        processes = trainer.accelerator.num_processes
+        launcher = ["python"] if processes == 1 else ["torchrun", "--standalone", "--nproc_per_node", str(processes)]
+        command = shlex.join([*launcher, "-m", "kosmos_eval.model.training", *sys.argv[1:]])
         (folder / MODEL / "command.txt").write_text(command + "\n", encoding="utf-8")
 
 

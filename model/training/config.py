@@ -104,7 +104,7 @@ class DenseSettings:
 
     Attributes:
         weight: of this loss beside the language loss.
-        alone: first steps that train the tower on it and nothing else.
+        alone: first steps that train the tower and the connector on it and nothing else.
     """
 
     weight: float = 1.0

@@ -1,12 +1,12 @@
-"""The auxiliary task: name what is in the picture, place by place, from the vision tower's maps.
+"""The auxiliary task: name what is in the picture, from the tower's maps and from the connector's embeddings.
 
-A small Kosmos trained from nothing on questions alone waits on a plateau until its tower sees shapes; labels of what
+A small Kosmos trained from nothing on questions alone waits on a plateau until it sees shapes; labels of what
 was drawn, which cost nothing in a procedural world, end the wait. KOSMOS itself starts from a tower that was trained
 before. The heads are thrown away when the model is exported.
 
 Labels that a picture does not have are `ABSENT`.
 
-Axes: P pictures, L labels, X and Y columns and rows of a map.
+Axes: P pictures, L labels, K embeddings a picture, D decoder width, X and Y columns and rows of a map.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kosmos_eval.microworld.matrices import Panel
     from kosmos_eval.microworld.scene import Scene
 
-    from ..config import VisionConfig
+    from ..config import KosmosConfig
     from ..vision import VisionFeatures
 
 ABSENT = -100
@@ -71,7 +71,7 @@ class Seen(NamedTuple):
 
     Attributes:
         loss: to go down.
-        right: share of the scenes' things that the tower's tokens name wholly right; NaN when there is none.
+        right: share of the scenes' things that the embeddings name wholly right; NaN when there is none.
     """
 
     loss: Tensor
@@ -79,25 +79,33 @@ class Seen(NamedTuple):
 
 
 class DenseHeads(nn.Module):
-    """Linear readings of each cell on the stem's fine map and on the tower's tokens, and of the panel on the tokens."""
+    """Linear readings of each cell on the stem's fine map, the tower's tokens and the embeddings; of panels on two."""
 
-    def __init__(self, config: VisionConfig) -> None:
+    def __init__(self, config: KosmosConfig) -> None:
+        """Make heads for a model with a convolutional stem and anchored embeddings."""
         super().__init__()
-        self.grid = config.grid
-        fine_cell, token_cell = 2 * config.grid // GRID, config.grid // GRID
-        self.fine = nn.Conv2d(config.stem_widths[-2], sum(CELL_CLASSES), fine_cell, fine_cell)
-        self.tokens = nn.Conv2d(config.width, sum(CELL_CLASSES), token_cell, token_cell)
-        self.panel = nn.Conv2d(config.width, sum(PANEL_CLASSES), config.grid)
+        vision, width = config.vision, config.decoder.width
+        self.grid, self.side = vision.grid, config.connector.side
+        fine_cell, token_cell = 2 * self.grid // GRID, self.grid // GRID
+        self.fine = nn.Conv2d(vision.stem_widths[-2], sum(CELL_CLASSES), fine_cell, fine_cell)
+        self.tokens = nn.Conv2d(vision.width, sum(CELL_CLASSES), token_cell, token_cell)
+        self.embeddings = nn.Conv2d(width, sum(CELL_CLASSES), 1)
+        self.panel = nn.Conv2d(vision.width, sum(PANEL_CLASSES), self.grid)
+        self.panel_embeddings = nn.Conv2d(width, sum(PANEL_CLASSES), self.side)
 
-    def forward(self, features: VisionFeatures, labels: Int[Tensor, "P L"]) -> Seen:
+    def forward(self, features: VisionFeatures, embeddings: Float[Tensor, "P K D"], labels: Int[Tensor, "P L"]) -> Seen:
         """Return the loss over all labels that the pictures have."""
         assert features.fine_map is not None
+        scale = embeddings.shape[-1] ** 0.5  # as the decoder reads them
+        held = scale * embeddings.transpose(1, 2).reshape(len(labels), -1, self.side, self.side)
         plane = features.tokens[:, 1:].transpose(1, 2).reshape(len(labels), -1, self.grid, self.grid)
         cells = labels[:, :_CELLS].reshape(len(labels), -1, GRID, GRID)
-        read = self.tokens(plane)
-        panel = self.panel(plane)
-        loss = _loss(self.fine(features.fine_map), cells, CELL_CLASSES) + _loss(read, cells, CELL_CLASSES)
-        loss = loss + _loss(panel, labels[:, _CELLS:, None, None], PANEL_CLASSES)
+        panel = labels[:, _CELLS:, None, None]
+        read = self.embeddings(F.adaptive_avg_pool2d(held, GRID))
+        loss = _loss(self.fine(features.fine_map), cells, CELL_CLASSES)
+        loss = loss + _loss(self.tokens(plane), cells, CELL_CLASSES) + _loss(read, cells, CELL_CLASSES)
+        loss = loss + _loss(self.panel(plane), panel, PANEL_CLASSES)
+        loss = loss + _loss(self.panel_embeddings(held), panel, PANEL_CLASSES)
         return Seen(loss, _right(read, cells))
 
 

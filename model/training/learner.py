@@ -25,7 +25,7 @@ class Losses(NamedTuple):
         total: the loss to go down.
         language: mean loss a learnt token, in nats; zero while the tower trains alone.
         right: share of learnt tokens that the model would have chosen.
-        cells: share of the pictures' things that the tower names wholly right; NaN when there is none.
+        cells: share of the pictures' things whose names the embeddings tell wholly right; NaN when there is none.
     """
 
     total: Tensor
@@ -40,7 +40,7 @@ class Learner(nn.Module):
     def __init__(self, model: Kosmos, dense_weight: float) -> None:
         super().__init__()
         self.model = model
-        self.heads = DenseHeads(model.config.vision)
+        self.heads = DenseHeads(model.config)
         self.dense_weight = dense_weight
 
     def forward(self, batch: Batch, *, tower_alone: bool = False) -> Losses:
@@ -48,26 +48,26 @@ class Learner(nn.Module):
 
         Args:
             batch: of one forward pass.
-            tower_alone: train the vision tower on the auxiliary task, and nothing else.
+            tower_alone: train the vision tower and the connector on the auxiliary task, and nothing else.
         """
         features = self.model.vision.features(batch.pixels)
-        dense, cells = self.heads(features, batch.labels)
+        images = self.model.connector(features.tokens)
+        dense, cells = self.heads(features, images, batch.labels)
         if tower_alone:
             nothing = torch.zeros_like(dense)
             return Losses(dense, nothing, nothing, cells)
-        logits = self.model_logits(batch, features.tokens)
+        logits = self.model_logits(batch, images)
         language = F.cross_entropy(logits.float(), batch.targets)
         right = (logits.argmax(-1) == batch.targets).float().mean()
         return Losses(language + self.dense_weight * dense, language.detach(), right, cells)
 
-    def model_logits(self, batch: Batch, tokens: Tensor | None) -> Tensor:
+    def model_logits(self, batch: Batch, images: Tensor | None) -> Tensor:
         """Return [M, vocabulary]: the scores from which each learnt token is predicted.
 
         Args:
             batch: of one forward pass.
-            tokens: what the tower saw; `None` where there are no pictures.
+            images: the embeddings of its pictures; `None` where there are none.
         """
-        images = None if tokens is None else self.model.connector(tokens)
         embeddings = self.model.embed(batch.ids, batch.image_slots, images)
         hidden = self.model.decoder(embeddings, batch.positions, batch.visible)
         return self.model.decoder.logits(hidden[batch.source_rows, batch.source_columns])

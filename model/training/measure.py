@@ -87,8 +87,8 @@ def _ask(
     device = next(learner.parameters()).device
     batch = as_batch(documents, marks).to(device)
     learner.eval()
-    tokens = learner.model.vision(batch.pixels) if with_image else None
-    chosen = learner.model_logits(batch, tokens).argmax(-1)
+    images = learner.model.image_embeddings(batch.pixels) if with_image else None
+    chosen = learner.model_logits(batch, images).argmax(-1)
     learner.train()
     wrong = torch.zeros(len(prompts), dtype=torch.int64, device=device)
     wrong.index_add_(0, batch.source_rows, (chosen != batch.targets).long())
