@@ -64,9 +64,9 @@ def _open_images(plan: Plan) -> None:
     """Open every image that will be used, many at a time: the queries', then those of the exemplars drawn for them."""
     images = {id(image): image for cell in plan.cells for sample in cell.samples.values() for image in sample.images}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
-        faults = [fault for fault in workers.map(_fault, images.values()) if fault is not None]
+        faults = list(dict.fromkeys(fault for fault in workers.map(_fault, images.values()) if fault is not None))
         if faults:
-            more = f" (and {len(faults) - 1} more images)" if len(faults) > 1 else ""
+            more = f"; unreadable images in all: {len(faults)}" if len(faults) > 1 else ""
             message = f"{faults[0]}{more}"
             raise DataError(message)
         for cell in plan.cells:
