@@ -72,7 +72,7 @@ KOSMOS_TINY = ModelSpec(
     load=_load_tiny,
     fingerprint=_fingerprint_tiny,
     embedded=True,
-    facts=MappingProxyType({"parameters": 3_470_040, "image_size": 96, "training_data": "microworld"}),
+    facts=MappingProxyType({"parameters": 3_918_936, "image_size": 96, "training_data": "microworld"}),
 )
 
 KOSMOS = ModelSpec(

@@ -86,7 +86,7 @@ def test_text_that_is_no_configuration_is_an_error(text: str) -> None:
 
 def test_derived_sizes() -> None:
     assert (KOSMOS_2.vision.grid, KOSMOS_2.vision.tokens) == (16, 257)
-    assert KOSMOS_TINY.connector.side == 4
+    assert KOSMOS_TINY.connector.side == 3
     assert KOSMOS_2.decoder.scale == pytest.approx(45.2548, abs=1e-4)
     assert ConnectorConfig("x-attention", queries=64, heads=32).kind == "x-attention"
     assert VisionConfig(image_size=32, patch_size=16, width=8, layers=1, heads=1, hidden=8).tokens == 5

@@ -49,12 +49,12 @@ def test_the_tiny_towers_finer_map_has_half_the_patch_size() -> None:
 
 def test_each_anchored_latent_starts_from_its_own_cell() -> None:
     resampler = PerceiverResampler(KOSMOS_TINY)
-    resampler.grid = 8  # four cells a side, two tokens a cell
-    features = torch.zeros(1, 65, 128)
-    features[0, 1 + 8 * 2 + 7] = 4.0  # third row, last column: the last cell of the second row of cells
+    assert resampler.grid == 6  # three cells a side, two tokens a cell
+    features = torch.zeros(1, 37, 192)
+    features[0, 1 + 6 * 2 + 5] = 4.0  # third row, last column: the last cell of the second row of cells
     cells = resampler._cells(features)[0]
-    assert cells[:, 0].nonzero().flatten().tolist() == [7]
-    assert cells[7, 0] == 1.0
+    assert cells[:, 0].nonzero().flatten().tolist() == [5]
+    assert cells[5, 0] == 1.0
 
 
 def test_both_connectors_give_the_configured_number_of_embeddings(model: Kosmos) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
+from kosmos_eval.model.config import KOSMOS_TINY, KosmosConfig
 from kosmos_eval.model.training.config import read_config
 
 CONFIGS = Path(__file__).parents[3] / "model" / "training" / "configs"
@@ -69,3 +71,8 @@ def test_the_command_fails_with_one_line_and_code_64(written: Path) -> None:
     assert done.stderr.splitlines() == [
         "error: no setting of run.toml [data] named 'picture'; did you mean 'pictures'?"
     ]
+
+
+def test_the_embedded_model_has_the_shape_that_its_configuration_trains() -> None:
+    values = read_config(CONFIGS / "kosmos-tiny.toml").model
+    assert KosmosConfig.from_json(json.dumps(values)) == KOSMOS_TINY
