@@ -43,6 +43,7 @@ def prepare_process(processes: int) -> None:
         processes: how many share the machine; each gets its part of the cores.
     """
     os.environ.setdefault("MKL_CBWR", _MKL_REPRODUCIBLE)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait by spinning starve the others' work
     threads = max(1, len(os.sched_getaffinity(0)) // processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
