@@ -35,7 +35,7 @@ class Progress:
         self._before = sum(len(unit.keys) for unit in units if unit.id in before)
         self._started = time.monotonic()
         if self._before:
-            self._line(f"resuming: {self._before} of {self._total} samples are done")
+            self._stream.write(f"resuming: {self._before} of {self._total} samples are done\n")
         self._thread = threading.Thread(target=self._watch, args=(units, journal), name="progress", daemon=True)
         self._thread.start()
 
