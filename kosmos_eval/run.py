@@ -154,7 +154,7 @@ def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None
         open_folder(folder, prepared.plan, prepared.run)
         try:
             ask_all(prepared, Launch(folder, launch, processes, lock), progress)
-            record = finish(prepared)
+            finish(prepared)
         except KeyboardInterrupt as error:
             message = f"interrupted; finish the run with: kosmos-eval run --resume {folder}"
             raise RunInterruptedError(message) from error
@@ -162,7 +162,7 @@ def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None
             launched["seconds"] = time.perf_counter() - clock
             with suppress(OSError):
                 write_json(folder / "run.json", prepared.run)
-    return record
+    return load(folder)
 
 
 def ask_all(prepared: Prepared, launch: Launch, progress: Progress | None) -> None:

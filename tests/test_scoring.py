@@ -1,0 +1,229 @@
+"""Scores come from recorded answers alone; what is unlabelled, unparsed or truncated is counted and never hidden."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from kosmos_eval.ask import ask_unit
+from kosmos_eval.config import RunConfig
+from kosmos_eval.data.source import Source
+from kosmos_eval.errors import KosmosEvalError
+from kosmos_eval.exemplars import ExemplarPool
+from kosmos_eval.plan import Cell, Unit
+from kosmos_eval.prompt import Prompt
+from kosmos_eval.request import Continuation, Generate, Generated, LogLikelihood, Scored
+from kosmos_eval.request import Score as ScoreRequest
+from kosmos_eval.scoring import Scored as ScoredSample
+from kosmos_eval.scoring import Showcase, Tally, plain, score_cell, summarise
+from kosmos_eval.task import Metric, Sample, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+    from kosmos_eval.data.source import SourceKind
+    from kosmos_eval.journal import JournalReader, Recorded
+    from kosmos_eval.record import CellResult
+    from kosmos_eval.request import Request, Response
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said(Sample):
+    """A sample that says what the model will answer, and what that is worth."""
+
+    said: str = "yes"
+    value: float = 1.0
+    stop: str = "eos"
+
+
+@dataclass(frozen=True)
+class Parrot:
+    name: ClassVar[str] = "parrot"
+    version: ClassVar[int] = 3
+    description: ClassVar[str] = "Say what was said."
+    sources: ClassVar[tuple[SourceKind, ...]] = ("mini",)
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("worth", "what the sample says"),
+        Metric("length", "characters", higher_is_better=False, upper=math.inf),
+    )
+    split: str = "val"
+    exemplar_split: str = "train"
+    weighs: bool = False
+    values: Mapping[str, float] | None = field(default=None)
+
+    def samples(self, split: str, source: Source) -> Iterator[Said]:
+        raise NotImplementedError
+
+    def ask(self, sample: Said, exemplars: Sequence[Said]) -> Generator[Request, Response, str]:  # noqa: ARG002  no shots
+        response = yield Generate(Prompt.of(f"{sample.said}|{sample.stop}"), max_new_tokens=3)
+        if self.weighs:
+            yield ScoreRequest(Prompt.of("which?"), (Continuation("a", lead=Prompt.of("left")), Continuation("bb")))
+        assert isinstance(response, Generated)
+        return response.text
+
+    def score(self, sample: Said, answer: str) -> Score:
+        values = {"worth": sample.value, "length": float(len(answer))} if sample.labelled else {}
+        return Score(values if self.values is None else self.values, answer if answer != "?" else None, target="yes")
+
+
+class Model:
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
+        for number, request in requests:
+            if isinstance(request, Generate):
+                said, _, stop = request.prompt.text().partition("|")
+                yield number, Generated(said, (1,), (-1.0,), stop)  # type: ignore[arg-type]  # the samples hold stop reasons
+            else:
+                rows = [LogLikelihood((1,), (-float(rank),), 1, greedy=False) for rank in (2, 1)]
+                yield number, Scored(tuple(rows))
+
+
+class Held:
+    """A journal in memory."""
+
+    def __init__(self, answers: dict[str, list[Recorded]]) -> None:
+        self.answers = answers
+
+    def unit(self, unit: str) -> dict[str, list[Recorded]]:  # noqa: ARG002  there is one
+        return self.answers
+
+
+def score(*samples: Said, task: Parrot | None = None) -> tuple[Cell, list[ScoredSample]]:
+    held = {each.key: each for each in samples}
+    config = RunConfig(tasks=("parrot",))
+    cell = Cell(task or Parrot(), Source("mini"), 0, held, 2 * len(held), config, ExemplarPool(()))
+    unit = Unit("u", cell.name, tuple(held))
+    journal: Any = Held(ask_unit(unit, cell, Model()))
+    reader: JournalReader = journal
+    return cell, list(score_cell(cell, [unit], reader))
+
+
+def result(*samples: Said) -> CellResult:
+    cell, scored = score(*samples)
+    tally = Tally(cell.task.metrics)
+    for each in scored:
+        tally.add(each)
+    return summarise(cell, tally, ("a",))
+
+
+def test_a_cell_reports_means_counts_and_what_it_was() -> None:
+    cell = result(
+        Said(key="a", cluster="x"), Said(key="b", cluster="x", value=0.5), Said(key="c", value=0.0, said="no")
+    )
+    worth, length = cell.metrics
+    assert (worth.name, worth.value, worth.count, worth.clusters) == ("worth", 0.5, 3, 2)
+    assert (length.name, length.higher_is_better) == ("length", False)
+    assert length.value == pytest.approx(8 / 3)
+    assert worth.low is not None
+    assert worth.high is not None
+    assert 0 <= worth.low < 0.5 < worth.high <= 1
+    assert (cell.name, cell.version, cell.split, cell.samples, cell.total) == ("parrot@mini|0", 3, "val", 3, 6)
+    assert cell.subset
+    assert cell.shown == ("a",)
+    assert set(cell.fingerprints) == {"data", "prompts", "scorer"}
+
+
+def test_unlabelled_samples_give_no_number_and_a_count() -> None:
+    cell = result(Said(key="a", labelled=False), Said(key="b", labelled=False, said="?"))
+    assert cell.unlabelled == 2
+    for metric in cell.metrics:
+        assert (metric.value, metric.low, metric.high, metric.stderr) == (None, None, None, None)
+        assert (metric.count, metric.clusters, metric.unparsed) == (0, 0, 1)
+
+
+def test_unlabelled_samples_do_not_dilute_the_mean() -> None:
+    cell = result(Said(key="a"), Said(key="b", value=0.0), Said(key="c", labelled=False))
+    assert (cell.metrics[0].value, cell.metrics[0].count, cell.unlabelled, cell.samples) == (0.5, 2, 1, 3)
+
+
+def test_unparsed_and_truncated_answers_are_scored_and_counted() -> None:
+    cell = result(Said(key="a", said="?", value=0.0), Said(key="b", stop="length"), Said(key="c", stop="stop"))
+    worth = cell.metrics[0]
+    assert (worth.unparsed, worth.truncated, worth.count) == (1, 1, 3)
+    assert worth.value == pytest.approx(2 / 3)
+
+
+def test_a_single_cluster_has_a_mean_and_no_interval() -> None:
+    worth = result(Said(key="a", cluster="x"), Said(key="b", cluster="x", value=0.0)).metrics[0]
+    assert (worth.value, worth.low, worth.clusters) == (0.5, None, 1)
+
+
+def test_chance_is_a_mean_and_is_given_only_when_every_sample_knows_it() -> None:
+    known = result(Said(key="a", chance=0.25), Said(key="b", chance=0.75))
+    assert [metric.chance for metric in known.metrics] == [0.5, None]
+    assert result(Said(key="a", chance=0.25), Said(key="b")).metrics[0].chance is None
+
+
+def test_groups_show_the_headline_metric_of_each_category() -> None:
+    samples = [
+        Said(key="a", groups={"size": "big", "hue": "red"}),
+        Said(key="b", groups={"size": "small"}, value=0.0, said="?"),
+        Said(key="c", groups={"size": "small"}),
+    ]
+    groups = result(*samples).groups
+    assert {name: list(categories) for name, categories in groups.items()} == {"hue": ["red"], "size": ["big", "small"]}
+    small = groups["size"]["small"]
+    assert (small.name, small.value, small.count, small.unparsed) == ("worth", 0.5, 2, 1)
+
+
+@pytest.mark.parametrize("values", [{}, {"worth": 1.0}, {"worth": 1.0, "length": 1.0, "more": 1.0}])
+def test_a_score_of_other_metrics_is_refused(values: dict[str, float]) -> None:
+    with pytest.raises(
+        KosmosEvalError, match=r"parrot@mini: expected the score of sample a to give \['length', 'worth'\]"
+    ):
+        score(Said(key="a"), task=Parrot(values=values))
+
+
+def test_a_score_of_an_unlabelled_sample_is_refused() -> None:
+    with pytest.raises(KosmosEvalError, match=r"expected the score of sample a to give \[\], got \['worth'\]"):
+        score(Said(key="a", labelled=False), task=Parrot(values={"worth": 1.0}))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf])
+def test_a_value_outside_its_bounds_is_refused_by_sample(value: float) -> None:
+    with pytest.raises(KosmosEvalError, match=r"parrot@mini: expected worth of sample a to be from 0\.0 to 1\.0, got"):
+        score(Said(key="a", value=value))
+
+
+def test_a_record_holds_what_was_asked_and_what_came_back() -> None:
+    _, (scored,) = score(Said(key="a", stop="length", groups={"size": "big"}), task=Parrot(weighs=True))
+    record = scored.record
+    assert [each.kind for each in record.exchanges] == ["Generate", "Score"]
+    assert [each.prompt for each in record.exchanges] == ["yes|length", "which?"]
+    assert record.exchanges[1].options == ("left a", "bb")
+    assert record.raw == "bb"
+    assert (record.answer, record.target, record.stop_reason) == ("yes", "yes", "length")
+    assert record.content == scored.sample.content
+
+
+def test_a_showcase_keeps_the_lowest_and_others_drawn_from_all() -> None:
+    _, scored = score(*(Said(key=f"item {number:02d}", value=number / 100) for number in range(50)))
+    showcase, reverse = Showcase(10), Showcase(10)
+    for one, other in zip(scored, scored[::-1], strict=True):
+        showcase.add(one)
+        reverse.add(other)
+    keys = showcase.keys()
+    assert keys == reverse.keys()
+    assert len(set(keys)) == 10
+    assert keys[:5] == tuple(f"item {number:02d}" for number in range(5))
+    assert any(key > "item 20" for key in keys[5:])
+
+
+def test_a_showcase_of_few_samples_keeps_all() -> None:
+    _, scored = score(*(Said(key=f"item {number}") for number in range(7)))
+    showcase = Showcase(10)
+    for each in scored:
+        showcase.add(each)
+    assert sorted(showcase.keys()) == [f"item {number}" for number in range(7)]
+
+
+def test_values_become_plain_json_values() -> None:
+    metric = Metric("m", "about")
+    mixed = {1: (metric, MappingProxyType({"a": [None, True]}))}
+    expected = {"name": "m", "description": "about", "higher_is_better": True, "lower": 0.0, "upper": 1.0}
+    assert plain(mixed) == {"1": [expected, {"a": [None, True]}]}
