@@ -248,13 +248,13 @@ def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
     """
     spec, config = resolve_model(config, plugins)
     source = Source.parse(config.data or "mini")
+    made = [make_task(name, config.settings.get(name, {}), plugins) for name in config.tasks]
     for name in config.settings:
         if name not in config.tasks:
             kind = "task of this run"
             raise UnknownNameError(kind, name, config.tasks)
     for name in config.report:
         plugins.report(name)
-    made = [make_task(name, config.settings.get(name, {}), plugins) for name in config.tasks]
     for task in made:
         check_requirements(task, source)
     return Plan(config, spec, tuple(cell for task in made for cell in _cells(task, source, config)))

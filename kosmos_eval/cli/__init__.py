@@ -34,6 +34,14 @@ class _Commands(click.Group):
             raise UsageError(message)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and end well when the reader of its output has left, which is the reader's right."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes
+            return 0
+
 
 @click.group(
     cls=_Commands,
@@ -74,9 +82,6 @@ def _exit_code(arguments: list[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
         return _INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has left, which is its right
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001  the last line of defence: a defect ends with its trace and code 70
         traceback.print_exc()
         _complain(f"internal error: {type(error).__name__}: {error}")

@@ -1,0 +1,47 @@
+"""`ls` lists tasks, models and runs, the broken ones too."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Command = Callable[..., Any]  # conftest.py's kosmos_eval
+
+
+def test_tasks_are_listed_with_their_sources(kosmos_eval: Command, plugins_folder: Path) -> None:
+    listed = kosmos_eval("ls", "--include_path", plugins_folder)
+    assert listed.code == 0
+    rows = {line.split()[0]: line for line in listed.out.splitlines()}
+    assert {"letters", "vqav2", "raven"} <= rows.keys()
+    assert rows["letters"].endswith("Two-stage questions with scripted answers.  [mini]")
+    assert kosmos_eval("ls", "tasks", "--include-path", plugins_folder).out == listed.out
+
+
+def test_models_are_listed_with_their_facts(kosmos_eval: Command, plugins_folder: Path) -> None:
+    listed = kosmos_eval("ls", "models", "--include_path", plugins_folder)
+    rows = {line.split()[0]: line for line in listed.out.splitlines()}
+    assert {"kosmos", "kosmos-tiny", "scripted"} <= rows.keys()
+    assert rows["scripted"].endswith("answers by rule")
+    assert "(parameters " in rows["kosmos-tiny"]
+
+
+def test_runs_are_listed_with_their_scores_or_what_is_wrong(kosmos_eval: Command, finished_run: Path) -> None:
+    folder = finished_run.parent
+    for name in ("halfway", "odd"):
+        shutil.copytree(finished_run, folder / name)
+    (folder / "halfway" / "results.json").unlink()
+    (folder / "odd" / "run.json").write_text("[]", encoding="utf-8")
+    (folder / "no-run").mkdir()
+    finished, halfway, odd = kosmos_eval("ls", "runs", "--runs_dir", folder).out.splitlines()
+    assert "letters@mini|0 22.5  letters@mini|2 37.5" in finished
+    assert halfway.endswith(f"unfinished: letters; kosmos-eval run --resume {folder / 'halfway'}")
+    assert "unreadable: " in odd
+
+
+def test_a_folder_without_runs_is_said_to_have_none(kosmos_eval: Command, tmp_path: Path) -> None:
+    listed = kosmos_eval("ls", "runs", "--runs_dir", tmp_path / "none")
+    assert (listed.code, listed.out) == (0, f"no runs in {tmp_path / 'none'}/\n")

@@ -1,0 +1,193 @@
+"""`run` measures what it was told to, by flags, by a file or by both; and says at once what makes no sense."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = Callable[..., Any]  # conftest.py's kosmos_eval
+
+
+@pytest.fixture
+def work(plugins_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the flags of a small run, and stand in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    flags = ["--include-path", str(plugins_folder), "--tasks", "letters", "--model", "scripted"]
+    return ["run", *flags, "--set", "letters.size=6", "--report", "", "-q"]
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
+    return config
+
+
+def test_a_run_shows_its_table_and_where_its_results_are(kosmos_eval: Command, work: list[str], tmp_path: Path) -> None:
+    done = kosmos_eval(*work, "--shots", "0,2", "-o", "out")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("letters")] == [
+        ["letters@mini", "0"],
+        ["letters@mini", "2"],
+    ]
+    assert lines[-1] == "results: out/results.json"
+    assert (tmp_path / "out" / "samples" / "letters@mini_2shot.parquet").exists()
+
+
+def test_a_run_without_a_folder_gets_a_new_one(kosmos_eval: Command, work: list[str], tmp_path: Path) -> None:
+    for count in (1, 2):
+        assert kosmos_eval(*work).code == 0
+        assert len(list((tmp_path / "runs").glob("*-scripted-letters*/results.json"))) == count
+
+
+def test_progress_goes_to_the_error_stream_unless_quiet(kosmos_eval: Command, work: list[str]) -> None:
+    loud = [flag for flag in work if flag != "-q"]
+    assert "6/6 samples" in kosmos_eval(*loud, "-o", "out").err
+
+
+def test_a_dash_and_an_underscore_are_the_same(kosmos_eval: Command, work: list[str], tmp_path: Path) -> None:
+    flags = ("--sample_order", "first", "--num-fewshot", "1", "--batch-size", "3", "--output-path", "out")
+    assert kosmos_eval(*work, *flags).code == 0
+    config = config_of(tmp_path / "out")
+    assert (config["sample_order"], config["shots"], config["batch_size"]) == ("first", [1], 3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (("--tasks", ""), 64, "tasks: "),
+        (("--tasks", "leters"), 64, "no task named 'leters'; did you mean 'letters'?"),
+        (("--model", "script"), 64, "no model named 'script'; did you mean 'scripted'?"),
+        (("--report", "htm"), 64, "no report named 'htm'; did you mean 'html'?"),
+        (("--shots", "0,x"), 64, "expected whole numbers such as 0,4, got '0,x'"),
+        (("--shots", "-1"), 64, "shots.0: "),
+        (("--shots", "7"), 65, "letters: expected 7 exemplars for sample 0, but the exemplar split has only 6"),
+        (("--limit", "0"), 64, "limit: "),
+        (("--limit", "inf"), 64, "limit: expected a whole number of samples or a share below 1, got inf"),
+        (("--limit", "many"), 64, "--limit"),
+        (("--data", "hub"), 64, "letters cannot read --data hub; it reads --data mini"),
+        (("--data", "nowhere"), 64, "--data nowhere: expected mini, hub or an existing folder"),
+        (("--set", "letters.siz=3"), 64, "no setting of letters named 'siz'; did you mean 'size'?"),
+        (("--set", "raven.split=x"), 64, "no task of this run named 'raven'"),
+        (("--set", "size=3"), 64, "--set: expected TASK.SETTING=VALUE such as vqav2.split=val, got 'size=3'"),
+        (
+            ("--set", "letters.size=[1"),
+            64,
+            "--set letters.size: expected a YAML value such as 3, val or [a, b], got '[1'",
+        ),
+        (("--set", "letters.size="), 64, "setting letters.size: expected int such as 40, got None"),
+        (("--model_args", "a"), 64, "expected key=value pairs, got 'a'"),
+        (("--batch_size", "0"), 64, "--batch_size: expected auto or a whole number from 1, got '0'"),
+        (("--processes", "0"), 64, "--processes"),
+        (("--dtype", "int8"), 64, "'int8' is not one of 'float32', 'bfloat16', 'float16'"),
+        (("--include-path", "none"), 64, "--include-path none: expected an existing folder"),
+        (("--config", "none.yaml"), 64, "--config none.yaml: cannot be read"),
+        (("--output_path", "taken"), 64, "expected --output_path taken to be a folder or a new name, got a file"),
+        (("--output_path", "taken/run"), 64, "cannot make the run's folder taken/run"),
+        (("--resume", "none"), 65, "none: expected a run folder, found no run.json in it"),
+    ],
+)
+def test_a_mistake_ends_with_its_code_and_one_line_before_anything_is_made(
+    kosmos_eval: Command, work: list[str], flags: tuple[str, str], code: int, message: str
+) -> None:
+    Path("taken").touch()
+    refused = kosmos_eval(*work, *flags)
+    assert refused.code == code
+    assert message in refused.message
+    assert [path.name for path in Path().iterdir()] == ["taken"]
+
+
+def test_without_tasks_one_is_told_how_to_name_them(kosmos_eval: Command) -> None:
+    refused = kosmos_eval("run")
+    assert (refused.code, "expected --tasks, such as --tasks vqav2,raven" in refused.message) == (64, True)
+
+
+def test_a_folder_that_holds_a_run_is_refused(kosmos_eval: Command, work: list[str], finished_run: Path) -> None:
+    refused = kosmos_eval(*work, "-o", finished_run)
+    assert refused.code == 64
+    assert f"holds a run already (finished); resume it with --resume {finished_run}" in refused.message
+
+
+def test_resuming_a_finished_run_changes_nothing(kosmos_eval: Command, finished_run: Path) -> None:
+    before = (finished_run / "results.json").read_bytes()
+    done = kosmos_eval("run", "--resume", finished_run, "-q")
+    assert (done.code, (finished_run / "results.json").read_bytes() == before) == (0, True)
+
+
+def test_resuming_as_other_work_is_refused(kosmos_eval: Command, finished_run: Path) -> None:
+    refused = kosmos_eval("run", "--resume", finished_run, "--seed", "4")
+    assert refused.code == 64
+    assert refused.message.endswith("cannot resume with seed = 4, the run has 0")
+
+
+# --- a configuration file
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_says_what_flags_say_and_flags_win(
+    kosmos_eval: Command, plugins_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = f"""
+        tasks: letters
+        model: scripted
+        num-fewshot: 0,1
+        include-path: {plugins_folder}
+        sample-order: first
+        limit: 5
+        batch_size: auto
+        report: []
+        quiet: true
+        output-path: {tmp_path / "out"}
+        model_args: {{size: 3, depth: 4}}
+        settings:
+            letters: {{size: 7, split: train}}
+    """
+    path = written(tmp_path, lines)
+    flags = ("--limit", "4", "--set", "letters.size=9", "--model_args", "depth=5")
+    done = kosmos_eval("run", "-C", path, *flags)
+    assert (done.code, done.err) == (0, "")
+    config = config_of(tmp_path / "out")
+    assert (config["shots"], config["limit"], config["sample_order"]) == ([0, 1], 4, "first")
+    assert config["settings"] == {"letters": {"size": 9, "split": "train"}}
+    assert config["model_args"] == {"size": "3", "depth": "5"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("shot: 3", "no setting in --config run.yaml named 'shot'; did you mean 'shots'?"),
+        ("config: other.yaml", "no setting in --config run.yaml named 'config'"),
+        ("shots: 0,x", "--config run.yaml: shots.1: "),
+        ("limit: -1", "--config run.yaml: limit: "),
+        ("tasks: []", "--config run.yaml: tasks: "),
+        (
+            "shots: 1\nnum_fewshot: 2",
+            "--config run.yaml: expected either shots or num_fewshot, which are the same",
+        ),
+        ("processes: two", "--config run.yaml: processes: expected a whole number from 1, got 'two'"),
+        ("processes: 0", "--config run.yaml: processes: expected a whole number from 1, got 0"),
+        ("quiet: 3", "--config run.yaml: quiet: expected true or false, got 3"),
+        ("output_path: 3", "--config run.yaml: output_path: expected a folder, got 3"),
+        ("settings: {letters: 3}", "--config run.yaml: settings.letters: "),
+        ("- letters", "--config run.yaml: expected a mapping"),
+        ("tasks: [", "--config run.yaml: cannot be read"),
+    ],
+)
+def test_a_mistake_in_a_file_names_the_file(
+    kosmos_eval: Command, work: list[str], tmp_path: Path, text: str, message: str
+) -> None:
+    written(tmp_path, text)
+    refused = kosmos_eval(*work, "-C", "run.yaml")
+    assert refused.code == 64
+    assert message in refused.message
