@@ -36,12 +36,16 @@ class GenerateJob:
         max_new_tokens: how many tokens may be written; the position table's end is already taken into account.
         stop: texts that end the answer.
         no_repeat_ngram: no n-gram of this many tokens is written twice; 0 is off.
+        beams: of a beam search; 1 is greedy.
+        length_penalty: of a beam search.
     """
 
     prompt: Layout
     max_new_tokens: int
     stop: tuple[str, ...] = ()
     no_repeat_ngram: int = 0
+    beams: int = 1
+    length_penalty: float = 1.0
 
     @property
     def longest(self) -> int:
@@ -85,7 +89,7 @@ def generate(forward: Forward, jobs: Sequence[GenerateJob], tokenizer: SegmentTo
     prefix = forward.read([job.prompt for job in jobs], min(_FIRST_ROOM, max(job.max_new_tokens for job in jobs)))
     rows = list(range(len(jobs)))
     hidden, visible = prefix.last, prefix.visible(forward.tensor(rows))
-    batch = _Batch(forward, prefix, visible)
+    batch = Batch(forward, prefix, visible)
     while True:
         for row, token, logprob in zip(rows, *_choose(forward, hidden, [answers[row] for row in rows]), strict=True):
             if answers[row].reason is None:
@@ -99,7 +103,7 @@ def generate(forward: Forward, jobs: Sequence[GenerateJob], tokenizer: SegmentTo
         hidden = batch.step([answers[row].tokens[-1] for row in rows])
 
 
-class _Batch:
+class Batch:
     """The rows that are being continued."""
 
     def __init__(self, forward: Forward, prefix: Prefix, visible: Tensor) -> None:
@@ -109,7 +113,7 @@ class _Batch:
         self._visible = visible
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Leave all other rows out."""
+        """Go on with the given rows, repeated as they come, and leave all others out."""
         chosen = self._forward.tensor(rows)
         self._cache = self._cache.select(chosen, _FIRST_ROOM)
         self._positions = self._positions[chosen]

@@ -17,6 +17,7 @@ from kosmos_eval.request import Generate
 
 from ..checkpoint import load_kosmos
 from ..preprocess import pixels_of
+from .beam import beam_search
 from .forward import Forward
 from .generate import GenerateJob, generate
 from .layout import ImageTable, LayoutMaker
@@ -52,12 +53,13 @@ class _Window:
     """Requests that are answered together.
 
     Attributes:
-        generate, score: jobs by the caller's numbers, in order of arrival.
+        generate: jobs by the caller's numbers, in order of arrival, apart for each number of beams.
+        score: jobs by the caller's numbers, in order of arrival.
         table: their images.
         tokens: of all their prompts and branches.
     """
 
-    generate: list[tuple[int, GenerateJob]] = field(default_factory=list)
+    generate: dict[int, list[tuple[int, GenerateJob]]] = field(default_factory=dict)
     score: list[tuple[int, ScoreJob]] = field(default_factory=list)
     table: ImageTable = field(default_factory=ImageTable)
     tokens: int = 0
@@ -139,8 +141,11 @@ class KosmosModel:
         if isinstance(request, Generate):
             _check_supported(request)
             room = self._reach - len(prompt) + 1 if self._reach else request.max_new_tokens
-            job = GenerateJob(prompt, min(request.max_new_tokens, room), request.stop, request.no_repeat_ngram)
-            window.generate.append((number, job))
+            most, beams = min(request.max_new_tokens, room), request.num_beams
+            job = GenerateJob(
+                prompt, most, request.stop, request.no_repeat_ngram, beams=beams, length_penalty=request.length_penalty
+            )
+            window.generate.setdefault(beams, []).append((number, job))
             window.tokens += job.longest
         else:
             branches = tuple(self._branch(each, window.table) for each in request.continuations)
@@ -195,18 +200,24 @@ class KosmosModel:
         for score_batch in self._batches(window.score):
             numbers, score_jobs = zip(*score_batch, strict=True)
             yield from zip(numbers, score(forward, score_jobs, self._budget), strict=True)
-        for generate_batch in self._batches(window.generate):
-            numbers, generate_jobs = zip(*generate_batch, strict=True)
-            yield from zip(numbers, generate(forward, generate_jobs, self._tokenizer), strict=True)
+        for beams, jobs in sorted(window.generate.items()):
+            answers_of = generate if beams == 1 else beam_search
+            for generate_batch in self._batches(jobs, beams):
+                numbers, generate_jobs = zip(*generate_batch, strict=True)
+                yield from zip(numbers, answers_of(forward, generate_jobs, self._tokenizer), strict=True)
 
-    def _batches(self, jobs: Sequence[tuple[int, Job]]) -> Iterator[Sequence[tuple[int, Job]]]:
-        """Cut jobs into batches of like length, the longest first, so that memory runs out at once or not at all."""
+    def _batches(self, jobs: Sequence[tuple[int, Job]], beams: int = 1) -> Iterator[Sequence[tuple[int, Job]]]:
+        """Cut jobs into batches of like length, the longest first, so that memory runs out at once or not at all.
+
+        Each beam is a sequence of the batch; a job's beams stay together, even where they are more than the batch size.
+        """
         ordered = sorted(jobs, key=lambda each: (-len(each[1].prompt), -each[1].longest))
         start = 0
         while start < len(ordered):
-            rows = self._batch_size or min(_MOST_ROWS, max(1, self._budget // ordered[start][1].longest))
-            yield ordered[start : start + rows]
-            start += rows
+            rows = self._batch_size or min(_MOST_ROWS, self._budget // ordered[start][1].longest)
+            stop = start + max(1, rows // beams)
+            yield ordered[start:stop]
+            start = stop
 
 
 def device_of(name: str) -> str:
@@ -228,9 +239,6 @@ def device_of(name: str) -> str:
 
 
 def _check_supported(request: Generate) -> None:
-    if request.num_beams > 1:
-        message = f"expected num_beams to be 1, got {request.num_beams}; beam search is not supported by this model yet"
-        raise UsageError(message)
     if request.constraint is not None:
         message = (
             f"expected constraint to be none, got {len(request.constraint)} texts; constrained generation is not "
