@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TREES := kosmos_eval tasks model reports tests benchmarks docs
 
-.PHONY: demo test lint format types docs bench train clean
+.PHONY: demo test lint format types docs bench train train-smoke clean
 
 demo: $(READY)
 	$(BIN)/kosmos-eval run --tasks vqav2,raven --shots 0,4
@@ -31,7 +31,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/shared_context.py
 
 train: $(READY)
-	$(BIN)/python -m kosmos_eval.model.training model/training/configs/kosmos-tiny.toml
+	$(BIN)/torchrun --standalone --nproc_per_node 2 -m kosmos_eval.model.training model/training/configs/kosmos-tiny.toml
+
+train-smoke: $(READY)
+	$(BIN)/python -m kosmos_eval.model.training model/training/configs/smoke.toml
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
