@@ -93,6 +93,15 @@ def test_the_query_and_its_picture_are_never_drawn_whatever_key_they_hide_under(
         assert query.image not in [each.image for each in drawn]
 
 
+def test_a_query_without_a_picture_is_not_drawn_for_itself_either() -> None:
+    items = plain(6)
+    pool = ExemplarPool(items)
+    policy: ExemplarPolicy
+    for policy in ("per-sample", "fixed"):
+        for query in items:
+            assert query.key not in keys(pool.draw(query, 5, seed=0, task="t", policy=policy))
+
+
 def test_no_shots_open_no_picture() -> None:
     broken = Shown(key="broken", image=Image.from_bytes(b"", "broken"))
     assert ExemplarPool([broken]).draw(broken, 0, seed=0, task="t") == ()
