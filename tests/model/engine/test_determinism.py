@@ -32,7 +32,8 @@ long = Prompt.of(*(part for each in pictures for part in (text(9), each)), "whic
 requests = [Score(long, tuple(Continuation("Yes", Prompt.of(each, "right?")) for each in pictures[:5]))]
 for each in pictures:
     prompt = Prompt.of(each, text(30))
-    requests += [Generate(prompt, rng.randint(1, 9)), Score(prompt, tuple(Continuation(text(6)) for _ in range(9)))]
+    requests += [Generate(prompt, rng.randint(1, 9), num_beams=rng.choice([1, 1, 3]))]
+    requests += [Score(prompt, tuple(Continuation(text(6)) for _ in range(9)))]
 answers = list(KosmosModel(Kosmos.initialised(KOSMOS_TINY, 0), Letters()).answer(enumerate(requests)))
 print(len(answers), hashlib.sha256(repr(answers).encode()).hexdigest())
 """
