@@ -7,6 +7,7 @@ that is not the one recorded is an error, for the answer would belong to another
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from kosmos_eval.journal import Recorded
 from kosmos_eval.request import Generate, Generated, Scored, request_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kosmos_eval.language_model import Model
     from kosmos_eval.plan import Cell, Unit
@@ -31,7 +32,7 @@ def ask_unit(unit: Unit, cell: Cell, model: Model) -> dict[str, list[Recorded]]:
     """
     exchanges: dict[str, list[Recorded]] = {key: [] for key in unit.keys}
     asking = [cell.task.ask(cell.samples[key], cell.exemplars(cell.samples[key])) for key in unit.keys]
-    pending: dict[int, Request] = {number: next(ask) for number, ask in enumerate(asking)}
+    pending: dict[int, Request] = {number: next(ask) for number, ask in enumerate(asking)}  # the pre-flight did, too
     while pending:
         responses: dict[int, Response] = dict(model.answer(pending.items()))
         if responses.keys() != pending.keys():
@@ -41,10 +42,23 @@ def ask_unit(unit: Unit, cell: Cell, model: Model) -> dict[str, list[Recorded]]:
             _check_kind(unit, unit.keys[number], request, responses[number])
             exchanges[unit.keys[number]].append(Recorded(request_digest(request), responses[number]))
             try:
-                pending[number] = asking[number].send(responses[number])
+                with about(f"{unit.cell}, sample {unit.keys[number]}"):
+                    pending[number] = asking[number].send(responses[number])
             except StopIteration:
                 del pending[number]
     return exchanges
+
+
+@contextmanager
+def about(subject: str) -> Iterator[None]:
+    """Name what was being worked on, in the trace of a defect in a task's own code."""
+    try:
+        yield
+    except (KosmosEvalError, StopIteration):
+        raise
+    except Exception as error:
+        error.add_note(f"while working on {subject}")
+        raise
 
 
 def _check_kind(unit: Unit, key: str, request: Request, response: Response) -> None:

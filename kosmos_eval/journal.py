@@ -56,6 +56,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """Open the journal, making it if it is new."""
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
@@ -69,20 +70,27 @@ class Journal:
             unit: its id.
             answers: sample key to its exchanges in order.
             timing: how long it took.
+
+        Raises:
+            DataError: the journal cannot be written, as on a full disk; nothing of the unit is.
         """
         rows = [(unit, key, json.dumps([_to_json(each) for each in done])) for key, done in answers.items()]
         with closing(self._connection.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
             try:
+                cursor.execute("BEGIN IMMEDIATE")
                 cursor.executemany("INSERT INTO answers VALUES (?, ?, ?)", rows)
                 cursor.execute(
                     "INSERT INTO units VALUES (?, ?, ?, ?, ?)",
                     (unit, timing.samples, timing.requests, timing.started, timing.seconds),
                 )
-            except BaseException:
-                cursor.execute("ROLLBACK")
+                cursor.execute("COMMIT")
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    message = f"journal {self._path}: cannot be written ({error}); make room, then resume the run"
+                    raise DataError(message) from error
                 raise
-            cursor.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file; everything committed is already on disk."""

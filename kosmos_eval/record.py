@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
+def file_stem(task: str, shots: int) -> str:
+    """Return a cell's name in file names: `vqav2@mini_4shot`."""
+    return f"{task}_{shots}shot"
+
+
 @dataclass(frozen=True, slots=True)
 class MetricResult:
     """A metric over a set of samples.
@@ -98,7 +103,7 @@ class CellResult:
     @property
     def file_stem(self) -> str:
         """The cell's name in file names: `vqav2@mini_4shot`."""
-        return f"{self.task}_{self.shots}shot"
+        return file_stem(self.task, self.shots)
 
     @property
     def subset(self) -> bool:

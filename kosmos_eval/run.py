@@ -61,14 +61,19 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     if folder.exists() and not folder.is_dir():
         message = f"expected --output_path {folder} to be a folder or a new name, got a file"
         raise UsageError(message)
-    if (folder / "run.json").exists():
-        state = "finished" if (folder / "results.json").exists() else "unfinished"
-        message = f"{folder} holds a run already ({state}); resume it with --resume {folder}, or choose another folder"
-        raise RunRefusedError(message)
+    refuse_existing(folder)
     plan = make_plan(config, Plugins(map(Path, config.include_path)))
     weights = plan.model.fingerprint(model_options(plan.config))
     preflight(plan, folder)
     return Prepared(folder, plan, _describe(plan, weights))
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise `RunRefusedError` if a folder holds a run."""
+    if (folder / "run.json").exists():
+        state = "finished" if (folder / "results.json").exists() else "unfinished"
+        message = f"{folder} holds a run already ({state}); resume it with --resume {folder}, or choose another folder"
+        raise RunRefusedError(message)
 
 
 def prepare_resumed(folder: Path, overrides: Mapping[str, Any]) -> Prepared:
@@ -119,12 +124,22 @@ def _refuse_changes(folder: Path, before: Mapping[str, Any], now: Mapping[str, A
     changed = []
     if before["model"]["fingerprint"] != now["model"]["fingerprint"]:
         changed.append(f"the model's weights ({now['model']['name']})")
-    for cell, fingerprints in now["fingerprints"].items():
-        known = before["fingerprints"].get(cell, {})
-        changed += [f"the {kind} of {cell}" for kind, digest in fingerprints.items() if known.get(kind) != digest]
+    changed += changed_fingerprints(before["fingerprints"], now["fingerprints"])
     if changed:
         message = f"{folder}: cannot resume, changed since the run began: {', '.join(changed)}; start a new run"
         raise RunRefusedError(message)
+
+
+def changed_fingerprints(
+    before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]], *, besides: str = ""
+) -> list[str]:
+    """Return what differs between two plans' fingerprints, as `the data of vqav2|4`, leaving one kind aside."""
+    return [
+        f"the {kind} of {cell}"
+        for cell, fingerprints in now.items()
+        for kind, digest in fingerprints.items()
+        if kind != besides and before.get(cell, {}).get(kind) != digest
+    ]
 
 
 def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None = None) -> RunRecord:
@@ -148,6 +163,8 @@ def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None
         message = f"cannot make the run's folder {folder} ({error.strerror}); choose another with --output_path"
         raise UsageError(message) from error
     with RunLock(folder, launch) as lock:
+        if not prepared.run["launches"]:
+            refuse_existing(folder)  # once more, now that nobody else can make one
         clock = time.perf_counter()
         launched = {"started": time.time(), "processes": processes, "seconds": 0.0}
         prepared.run["launches"].append(launched)
@@ -219,15 +236,15 @@ def rescore(folder: Path) -> RunRecord:
     """Score a run's recorded answers again, with today's scoring code, and write results and reports anew.
 
     Raises:
-        DataError: the run is unfinished, its data cannot be read, or its prompts are others now.
-        RunRefusedError: a process is working on the run.
+        DataError: the run is unfinished, or its data cannot be read.
+        RunRefusedError: a process is working on the run, or its data or prompts are others now.
     """
     run = read_run(folder)
     with RunLock(folder, uuid.uuid4().hex):
         plan = reopen(folder)
-        if plan.fingerprints.keys() != run["fingerprints"].keys():
-            message = f"{folder}: expected the tasks {sorted(run['fingerprints'])}, got {sorted(plan.fingerprints)}"
-            raise UsageError(message)
+        if changed := changed_fingerprints(run["fingerprints"], plan.fingerprints, besides="scorer"):
+            message = f"{folder}: cannot score again, changed since the run: {', '.join(changed)}; start a new run"
+            raise RunRefusedError(message)
         return finish(Prepared(folder, plan, {**run, "fingerprints": plan.fingerprints}))
 
 

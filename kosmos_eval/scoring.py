@@ -8,7 +8,7 @@ from bisect import insort
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kosmos_eval.ask import recorded_of, replay
+from kosmos_eval.ask import about, recorded_of, replay
 from kosmos_eval.errors import KosmosEvalError
 from kosmos_eval.record import CellResult, Exchange, MetricResult, SampleRecord
 from kosmos_eval.request import Generated, Score, response_to_json
@@ -47,8 +47,9 @@ def score_cell(cell: Cell, units: Iterable[Unit], journal: JournalReader) -> Ite
         for key in unit.keys:
             sample = cell.samples[key]
             exemplars = cell.exemplars(sample)
-            replayed = replay(cell, sample, exemplars, recorded_of(answers, key, cell))
-            score = cell.task.score(sample, replayed.answer)
+            with about(f"{cell.name}, sample {key}"):
+                replayed = replay(cell, sample, exemplars, recorded_of(answers, key, cell))
+                score = cell.task.score(sample, replayed.answer)
             _check(cell, sample, score)
             yield Scored(sample, score, _record(sample, exemplars, replayed, score))
 
@@ -137,7 +138,7 @@ class Tally:
     def count(self, scored: Scored) -> None:
         """Count a sample for the whole only."""
         self.unparsed += scored.score.answer is None
-        self.truncated += scored.record.stop_reason == "length"
+        self.truncated += any(each.response.get("stop_reason") == "length" for each in scored.record.exchanges)
         if not scored.sample.labelled:
             self.unlabelled += 1
             return
@@ -191,26 +192,28 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...]) -> CellResult:
 
 
 class Showcase:
-    """Keeps the samples that a report shows: half those that scored lowest, half drawn by hash from all."""
+    """Keeps the samples that a report shows: half those that scored worst, half drawn by hash from all."""
 
-    def __init__(self, limit: int = SHOWN_SAMPLES) -> None:
-        """Keep at most so many."""
+    def __init__(self, headline: Metric, limit: int = SHOWN_SAMPLES) -> None:
+        """Keep at most so many, the worst by the headline metric."""
+        self._headline = headline
         self._half = limit // 2
-        self._lowest: list[tuple[float, str]] = []
+        self._worst: list[tuple[float, str]] = []
         self._drawn: list[tuple[str, str]] = []
 
     def add(self, scored: Scored) -> None:
         """Consider a sample."""
         key = scored.sample.key
-        insort(self._lowest, (min(scored.score.values.values(), default=1.0), key))
+        worth = scored.score.values.get(self._headline.name, self._headline.upper)
+        insort(self._worst, (worth if self._headline.higher_is_better else -worth, key))
         insort(self._drawn, (hashlib.sha256(key.encode()).hexdigest(), key))
-        del self._lowest[self._half :], self._drawn[2 * self._half :]
+        del self._worst[self._half :], self._drawn[2 * self._half :]
 
     def keys(self) -> tuple[str, ...]:
-        """Return the keys of the kept samples: the low ones, then the drawn ones that are not among them."""
-        lowest = [key for _, key in self._lowest]
-        others = [key for _, key in self._drawn if key not in lowest]
-        return (*lowest, *others[: self._half])
+        """Return the keys of the kept samples: the worst, then the drawn ones that are not among them."""
+        worst = [key for _, key in self._worst]
+        others = [key for _, key in self._drawn if key not in worst]
+        return (*worst, *others[: self._half])
 
 
 def group_by_cell(units: Iterable[Unit]) -> Mapping[str, list[Unit]]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from kosmos_eval.record import SCHEMA_VERSION
+from kosmos_eval.record import SCHEMA_VERSION, file_stem
 from kosmos_eval.scoring import Showcase, Tally, group_by_cell, plain, score_cell, summarise
 from kosmos_eval.task import Submits
 
@@ -46,8 +46,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, values: object) -> None:
     """Write values as JSON, whole or not at all."""
-    with whole_file(path) as draft:
-        draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with whole_file(path) as draft, draft.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could leave an empty file, and a journal that nobody can use
 
 
 def write_results(
@@ -72,9 +74,9 @@ def write_results(
 
 
 def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folder: Path) -> CellResult:
-    tally, showcase = Tally(cell.task.metrics), Showcase()
+    tally, showcase = Tally(cell.task.metrics), Showcase(cell.task.metrics[0])
     unlabelled: list[tuple[Sample, Score]] = []
-    stem = f"{cell.label}_{cell.shots}shot"
+    stem = file_stem(cell.label, cell.shots)
     with (
         whole_file(folder / "samples" / f"{stem}.jsonl") as jsonl,
         whole_file(folder / "samples" / f"{stem}.parquet") as parquet,
@@ -186,7 +188,6 @@ def _results_json(plan: Plan, results: Sequence[CellResult], weights: str) -> di
         "n-samples": {cell.name: {"original": cell.total, "effective": cell.samples} for cell in results},
         "config": {
             "model": config.model,
-            "model_args": plain(config.model_args),
             "model_fingerprint": weights,
             "batch_size": config.batch_size,
             "device": config.device,

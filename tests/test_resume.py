@@ -221,3 +221,27 @@ def test_a_second_process_on_a_run_is_refused_and_harms_nothing(uninterrupted: P
     _, complaint = first.communicate(timeout=60)
     assert first.returncode == 0, complaint
     assert outputs(folder) == outputs(uninterrupted)
+
+
+def test_scoring_again_refuses_other_data_and_takes_another_scorer(uninterrupted: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(uninterrupted, tmp_path / "run"))
+    edited = tmp_path / "plugins"
+    edited.mkdir()
+    config = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    config["config"]["include_path"] = [str(edited)]
+    (folder / "run.json").write_text(json.dumps(config), encoding="utf-8")
+    code = (PLUGINS / "scripted.py").read_text(encoding="utf-8")
+    rescore = [sys.executable, "-m", "kosmos_eval.cli", "rescore", str(folder)]
+
+    (edited / "scripted.py").write_text(code.replace('"abc"[number % 3]', '"bca"[number % 3]'), encoding="utf-8")
+    refused = subprocess.run(rescore, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 64
+    assert "cannot score again, changed since the run: the data of letters@mini|0" in refused.stderr
+
+    (edited / "scripted.py").write_text(code.replace("float(answer ==", "float(answer !="), encoding="utf-8")
+    assert subprocess.run(rescore, capture_output=True, timeout=60, check=False).returncode == 0
+    values = [
+        json.loads((each / "results.json").read_text())["cells"][0]["metrics"][0]["value"]
+        for each in (folder, uninterrupted)
+    ]
+    assert values[0] == pytest.approx(1 - values[1])

@@ -201,22 +201,27 @@ def test_a_record_holds_what_was_asked_and_what_came_back() -> None:
     assert record.content == scored.sample.content
 
 
-def test_a_showcase_keeps_the_lowest_and_others_drawn_from_all() -> None:
+WORTH = Metric("worth", "what the sample says")
+LOSS = Metric("worth", "what the sample says", higher_is_better=False)
+
+
+@pytest.mark.parametrize(("headline", "worst"), [(WORTH, [0, 1, 2, 3, 4]), (LOSS, [49, 48, 47, 46, 45])])
+def test_a_showcase_keeps_the_worst_and_others_drawn_from_all(headline: Metric, worst: list[int]) -> None:
     _, scored = score(*(Said(key=f"item {number:02d}", value=number / 100) for number in range(50)))
-    showcase, reverse = Showcase(10), Showcase(10)
+    showcase, reverse = Showcase(headline, 10), Showcase(headline, 10)
     for one, other in zip(scored, scored[::-1], strict=True):
         showcase.add(one)
         reverse.add(other)
     keys = showcase.keys()
     assert keys == reverse.keys()
     assert len(set(keys)) == 10
-    assert keys[:5] == tuple(f"item {number:02d}" for number in range(5))
-    assert any(key > "item 20" for key in keys[5:])
+    assert keys[:5] == tuple(f"item {number:02d}" for number in worst)
+    assert any("item 10" < key < "item 40" for key in keys[5:])
 
 
 def test_a_showcase_of_few_samples_keeps_all() -> None:
     _, scored = score(*(Said(key=f"item {number}") for number in range(7)))
-    showcase = Showcase(10)
+    showcase = Showcase(WORTH, 10)
     for each in scored:
         showcase.add(each)
     assert sorted(showcase.keys()) == [f"item {number}" for number in range(7)]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from kosmos_eval.plugins import Plugins
 
 
 @click.command(short_help="List tasks, models or runs.")
@@ -29,15 +33,30 @@ def ls(what: str, include_path: tuple[Path, ...], runs_dir: Path) -> None:
 
 
 def _plugins(what: str, include_path: tuple[Path, ...]) -> list[tuple[str, str]]:
+    from kosmos_eval.errors import PluginError
     from kosmos_eval.plugins import Plugins
 
     plugins = Plugins(include_path)
-    if what == "models":
-        specs = [plugins.model(name) for name in plugins.names("model")]
-        facts = {spec.name: ", ".join(f"{key} {value}" for key, value in spec.facts.items()) for spec in specs}
-        return [(spec.name, f"{spec.description}{facts[spec.name] and f' ({facts[spec.name]})'}") for spec in specs]
-    tasks = [plugins.task(name) for name in plugins.names("task")]
-    return [(task.name, f"{task.description}  [{', '.join(task.sources)}]") for task in tasks]
+    describe = _model if what == "models" else _task
+
+    def about(name: str) -> str:
+        try:
+            return describe(plugins, name)
+        except PluginError as error:  # which must not hide the others
+            return f"broken: {error}"
+
+    return [(name, about(name)) for name in plugins.names("model" if what == "models" else "task")]
+
+
+def _model(plugins: Plugins, name: str) -> str:
+    spec = plugins.model(name)
+    facts = ", ".join(f"{key} {value}" for key, value in spec.facts.items())
+    return f"{spec.description} ({facts})" if facts else spec.description
+
+
+def _task(plugins: Plugins, name: str) -> str:
+    task = plugins.task(name)
+    return f"{task.description}  [{', '.join(task.sources)}]"
 
 
 def _runs(folder: Path) -> list[tuple[str, str]]:

@@ -176,6 +176,9 @@ def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
     values = _merged(_read_file(flags["config"]), given) if flags["config"] else given
     flags |= {name: values.pop(name) for name in _NOT_CONFIG & values.keys()}
     if flags["resume"] is not None:
+        if flags["output_path"]:
+            message = "--resume finishes a run in its own folder; leave out --output_path"
+            raise UsageError(message)
         return prepare_resumed(Path(flags["resume"]), values)
     if "tasks" not in values:
         message = "expected --tasks, such as --tasks vqav2,raven (all of them: kosmos-eval ls tasks)"
