@@ -11,9 +11,9 @@ import torch
 
 from kosmos_eval.errors import DataError
 from kosmos_eval.model.engine import KosmosModel
-from kosmos_eval.model.engine.beam import beam_search
+from kosmos_eval.model.engine.beam import _Beam, _Choice, _Search, beam_search
 from kosmos_eval.model.engine.forward import Forward
-from kosmos_eval.model.engine.generate import GenerateJob, generate
+from kosmos_eval.model.engine.generate import Answer, GenerateJob, generate
 from kosmos_eval.model.engine.layout import Layout
 from kosmos_eval.model.preprocess import pixels_of
 from kosmos_eval.prompt import Image, Prompt
@@ -231,6 +231,27 @@ def test_ties_go_to_the_first_beam_and_then_to_the_lowest_token(model: Kosmos, t
     request = Generate(Prompt.of("a"), 2, num_beams=5, length_penalty=4.0, no_repeat_ngram=1)
     ((_, answer),) = KosmosModel(model, tokenizer).answer([(0, request)])
     assert answer.tokens == (0, 1)  # type: ignore[union-attr]  # a Generate has a Generated
+
+
+def test_an_ended_candidate_behind_as_many_better_ones_as_there_are_beams_is_dropped(
+    tokenizer: SegmentTokenizer,
+) -> None:
+    job = GenerateJob(Layout((tokenizer.bos,), (-1,)), 9, beams=2)
+    search = _Search(job, [_Beam(Answer(job))])
+    best_first = (tokenizer.eos, 7, tokenizer.image_begin, 8, 9)
+    search.advance([[_Choice(token, -1.0 - place) for place, token in enumerate(best_first)]], tokenizer)
+    assert [beam.answer.tokens for beam in search.ended] == [[tokenizer.eos]]
+    assert [beam.answer.tokens for beam in search.live] == [[7], [8]]
+
+
+def test_logits_computed_in_parts_go_to_their_own_beams(
+    ending: Kosmos, tokenizer: SegmentTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [(at, Generate(Prompt.of("abc"[at:]), 5, num_beams=3, no_repeat_ngram=1)) for at in range(3)]
+    whole = dict(KosmosModel(ending, tokenizer).answer(requests))
+    monkeypatch.setattr("kosmos_eval.model.engine.forward._MOST_LOGITS", 2 * tokenizer.vocabulary_size)
+    for number, answer in KosmosModel(ending, tokenizer).answer(requests):
+        expect_close(answer, whole[number])
 
 
 def test_more_beams_than_tokens_leave_fewer_beams(ending: Kosmos, tokenizer: SegmentTokenizer) -> None:
