@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kosmos_eval.errors import DataError
-from kosmos_eval.model.tokenizer import TAGS, Tokenizer
+from kosmos_eval.model.tokenizer import MARKUP, RELEASED_FILE_NAME, TAGS, Tokenizer
 from kosmos_eval.model.training.vocabulary import IDS, sentences, train_tokenizer
 
 RELEASED = Path(__file__).parents[3] / "shared" / "samples" / "kosmos-2-tokenizer"
@@ -101,3 +101,101 @@ def test_the_released_model_gets_the_released_ids() -> None:
     assert (tokenizer.image_begin, tokenizer.image_end) == (64003, 64004)
     assert tokenizer.tag("<grounding>") == 64012
     assert tokenizer.vocabulary_size == 64013
+
+
+@pytest.fixture(scope="module")
+def marking(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """The small pieces under KOSMOS-2's numbering."""
+    folder = tmp_path_factory.mktemp("released")
+    tokenizer.save(folder).rename(folder / RELEASED_FILE_NAME)
+    return Tokenizer.load(folder)
+
+
+def test_the_files_name_decides_whether_there_are_locations(tokenizer: Tokenizer, marking: Tokenizer) -> None:
+    assert (tokenizer.locations, marking.locations) == (0, 1024)
+    assert marking.vocabulary_size == IDS + 1024
+    assert (marking.location(0), marking.location(1023)) == (IDS, IDS + 1023)
+    with pytest.raises(ValueError, match="below 1024"):
+        marking.location(1024)
+    with pytest.raises(ValueError, match="below 0"):
+        tokenizer.location(0)
+
+
+GROUNDED = (
+    "<grounding> a picture of<phrase> a red circle</phrase><object><patch_index_0044><patch_index_0863>"
+    "</delimiter_of_multi_objects/><patch_index_0005><patch_index_1023></object> and more"
+)
+
+
+def test_markup_is_tokens_and_what_stands_between_is_tokenised_apart(marking: Tokenizer) -> None:
+    tags = {name: marking.tag(name) for name in MARKUP}
+    assert marking.encode(GROUNDED) == [
+        tags["<grounding>"],
+        *marking.encode("a picture of"),
+        tags["<phrase>"],
+        *marking.encode("a red circle"),
+        tags["</phrase>"],
+        tags["<object>"],
+        marking.location(44),
+        marking.location(863),
+        tags["</delimiter_of_multi_objects/>"],
+        marking.location(5),
+        marking.location(1023),
+        tags["</object>"],
+        *marking.encode("and more"),
+    ]
+
+
+def test_markup_is_written_out_again(marking: Tokenizer) -> None:
+    assert marking.decode([0, *marking.encode(GROUNDED), marking.image_begin, 2, 1]) == GROUNDED
+
+
+def test_plain_text_is_the_same_with_and_without_markup(tokenizer: Tokenizer, marking: Tokenizer) -> None:
+    for line in list(sentences())[:200]:
+        assert marking.encode(line) == tokenizer.encode(line)
+        assert marking.decode(marking.encode(line)) == tokenizer.decode(tokenizer.encode(line))
+
+
+@pytest.mark.parametrize(
+    "text", ["<s>", "</s>", "<pad>", "<image>", "</image>", "<mask>", "</doc>", "<patch_index_1024>", "<patch_index_7>"]
+)
+def test_no_text_becomes_an_image_an_end_or_a_place_off_the_grid(marking: Tokenizer, text: str) -> None:
+    assert all(marking.unk < each < IDS - len(TAGS) for each in marking.encode(text))
+
+
+def test_a_tokenizer_with_markup_is_saved_under_the_name_that_says_so(marking: Tokenizer, tmp_path: Path) -> None:
+    assert marking.save(tmp_path).name == RELEASED_FILE_NAME
+    assert Tokenizer.load(tmp_path).encode(GROUNDED) == marking.encode(GROUNDED)
+
+
+def test_a_dictionary_in_another_order_is_refused(marking: Tokenizer, tmp_path: Path) -> None:
+    marking.save(tmp_path)
+    (tmp_path / "dict.txt").write_text("wrong 1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"dict\.txt: expected the \d+ pieces .* got 'wrong' for"):
+        Tokenizer.load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def released() -> Tokenizer:
+    if not (RELEASED / RELEASED_FILE_NAME).exists():
+        pytest.skip("the released SentencePiece model is not here")
+    return Tokenizer.load(RELEASED)
+
+
+def test_the_released_files_give_the_released_vocabulary(released: Tokenizer) -> None:
+    assert released.vocabulary_size == 65037
+    assert [released.tag(name) for name in MARKUP] == list(range(64007, 64013))
+    assert (released.location(0), released.location(1023)) == (64013, 65036)
+
+
+def test_the_released_tokenizer_is_the_one_of_transformers(released: Tokenizer) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("google.protobuf")
+    theirs = transformers.XLMRobertaTokenizer.from_pretrained(str(RELEASED))
+    clip = pytest.importorskip("transformers.models.clip.image_processing_pil_clip")
+    processor = transformers.Kosmos2Processor(clip.CLIPImageProcessorPil(), theirs)
+    assert len(theirs) == released.vocabulary_size
+    texts = [*list(sentences())[:100], "caf\u00e9, \u6c34 and \N{SNOWMAN}", "It's 3.50 (or 4)?", GROUNDED]
+    texts += ["<grounding>An image of", "<grounding><phrase>the left dog</phrase>", "<phrase> It </phrase> is"]
+    for text in texts:
+        assert released.encode(text) == processor.tokenizer(text, add_special_tokens=False)["input_ids"], text
