@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +39,9 @@ UNIT_SAMPLES = 64
 UNIT_TOKENS = 32_768
 _TOKENS_AN_IMAGE = 24
 _CHARACTERS_A_TOKEN = 4
+
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+"""What may be a checkpoint on the Hub: an owner and a name."""
 
 T = TypeVar("T")
 
@@ -212,17 +216,20 @@ class Plan:
 def resolve_model(config: RunConfig, plugins: Plugins) -> tuple[ModelSpec, RunConfig]:
     """Return the model that the configuration names, and the configuration with its data source settled.
 
-    A model that is no plugin's name but a folder on disk is read by the `kosmos` model.
+    A model that is no plugin's name but a folder on disk, or looks like a checkpoint on the Hub (`owner/name`), is read
+    by the `kosmos` model.
 
     Raises:
         UnknownNameError: there is neither a model nor a folder of that name.
     """
     name = config.model
-    if name not in plugins.names("model") and os.path.isdir(os.path.expanduser(name)):  # noqa: PTH112, PTH111  Path would swallow a trailing slash
-        folder = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111  as above
-        config = config.model_copy(
-            update={"model": "kosmos", "model_args": {**config.model_args, "pretrained": folder}}
-        )
+    if name not in plugins.names("model"):
+        folder = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111  Path would swallow a trailing slash
+        checkpoint = folder if os.path.isdir(folder) else name if HUB_ID.fullmatch(name) else None  # noqa: PTH112  as above
+        if checkpoint:
+            config = config.model_copy(
+                update={"model": "kosmos", "model_args": {**config.model_args, "pretrained": checkpoint}}
+            )
     spec = plugins.model(config.model)
     if config.data is None:
         config = config.model_copy(update={"data": "mini" if spec.embedded else "hub"})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kosmos_eval.errors import UnknownNameError, UsageError
 from kosmos_eval.language_model import ModelOptions, ModelSpec
+from kosmos_eval.plan import HUB_ID
 
 if TYPE_CHECKING:
     from .engine import KosmosModel
@@ -39,19 +40,27 @@ def _fingerprint_given(options: ModelOptions) -> str:
 
 
 def _given_folder(options: ModelOptions) -> Path:
-    """Return the folder that `--model_args pretrained=FOLDER` names."""
+    """Return the folder of the checkpoint that `--model_args pretrained=FOLDER` or `=OWNER/NAME` names."""
     for name in options.arguments:
-        if name != "pretrained":
+        if name not in ("pretrained", "revision"):
             kind = "argument of model kosmos"
-            raise UnknownNameError(kind, name, ("pretrained",))
-    if not options.arguments.get("pretrained"):
+            raise UnknownNameError(kind, name, ("pretrained", "revision"))
+    given, revision = options.arguments.get("pretrained"), options.arguments.get("revision")
+    if not given:
         message = "model kosmos: expected --model_args pretrained=FOLDER to say which checkpoint to load, got none"
         raise UsageError(message)
-    folder = Path(options.arguments["pretrained"]).expanduser()
-    if not folder.is_dir():
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        if revision:
+            message = f"model kosmos: expected revision={revision} to go with a checkpoint of the Hub, got a folder"
+            raise UsageError(message)
+        return folder
+    if not HUB_ID.fullmatch(given):
         message = f"model kosmos: expected pretrained={folder} to be a model folder, and there is no such folder"
         raise UsageError(message)
-    return folder
+    from .hub_checkpoint import hub_folder  # noqa: PLC0415  only the Hub's checkpoints need its client
+
+    return hub_folder(given, revision)
 
 
 def _load(folder: Path, options: ModelOptions) -> KosmosModel:
@@ -77,7 +86,7 @@ KOSMOS_TINY = ModelSpec(
 
 KOSMOS = ModelSpec(
     name="kosmos",
-    description="A Kosmos checkpoint of your own: --model_args pretrained=FOLDER.",
+    description="A Kosmos or KOSMOS-2 checkpoint: --model_args pretrained=FOLDER, or the Hub's OWNER/NAME.",
     load=_load_given,
     fingerprint=_fingerprint_given,
 )

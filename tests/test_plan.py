@@ -343,6 +343,15 @@ def test_embedded_models_read_mini_and_others_the_hub(tmp_path: Path) -> None:
     assert (spec.name, config.data, config.model_args) == ("kosmos", "hub", {"pretrained": str(tmp_path)})
 
 
+def test_a_name_with_an_owner_is_a_checkpoint_of_the_hub() -> None:
+    found = Plugins([FOLDER / "plugins"])
+    spec, config = resolve_model(parse_config({"tasks": ["t"], "model": "owner/a-model.v2"}, "a test"), found)
+    assert (spec.name, config.data, config.model_args) == ("kosmos", "hub", {"pretrained": "owner/a-model.v2"})
+    for name in ("./owner", "a/b/c", "owner/", "/owner"):
+        with pytest.raises(UnknownNameError):
+            resolve_model(parse_config({"tasks": ["t"], "model": name}, "a test"), found)
+
+
 def test_paths_are_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "official").mkdir()

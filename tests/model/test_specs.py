@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from kosmos_eval.errors import UnknownNameError, UsageError
+from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.language_model import ModelOptions
 from kosmos_eval.model.config import KOSMOS_TINY as TINY_CONFIG
 from kosmos_eval.model.kosmos import Kosmos
@@ -51,3 +51,35 @@ def test_a_checkpoint_must_be_named_and_there(tmp_path: Path, how: str) -> None:
         getattr(KOSMOS, how)(ModelOptions())
     with pytest.raises(UsageError, match="no such folder"):
         getattr(KOSMOS, how)(ModelOptions(arguments={"pretrained": str(tmp_path / "none")}))
+
+
+def test_a_checkpoint_of_the_hub_is_looked_up_by_name_and_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def snapshot(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((name, revision))
+        assert "config.json" in allow_patterns
+        return str(tmp_path)
+
+    monkeypatch.setattr("kosmos_eval.model.hub_checkpoint.snapshot_download", snapshot)
+    monkeypatch.setattr("kosmos_eval.model.checkpoint.fingerprint", str)
+    for arguments in ({"pretrained": "an-owner/a.name"}, {"pretrained": "an-owner/a.name", "revision": "1f2e"}):
+        assert KOSMOS.fingerprint(ModelOptions(arguments=arguments)) == str(tmp_path)
+    assert asked == [("an-owner/a.name", None), ("an-owner/a.name", "1f2e")]
+
+
+def test_a_checkpoint_of_the_hub_that_cannot_be_had_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(DataError, match="model an-owner/a-name: is no folder here, is not in the local") as caught:
+        KOSMOS.load(ModelOptions(arguments={"pretrained": "an-owner/a-name"}))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_has_no_revision(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="got a folder"):
+        KOSMOS.load(ModelOptions(arguments={"pretrained": str(tmp_path), "revision": "main"}))
