@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
+from kosmos_eval.model import training
 from kosmos_eval.model.config import KOSMOS_TINY, KosmosConfig
 from kosmos_eval.model.training.config import read_config
 
-CONFIGS = Path(__file__).parents[3] / "model" / "training" / "configs"
+CONFIGS = Path(training.__file__).parent / "configs"
 RUN = "[run]\nseed = 1\nsteps = 10\n"
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from kosmos_eval.model import training
 from kosmos_eval.model.config import KosmosConfig
 from kosmos_eval.model.kosmos import Kosmos
 from kosmos_eval.model.training.config import read_config
 from kosmos_eval.model.training.packing import ImageMarks, Node, PackedBatch, Picture, Words, pack
 
-SMOKE = Path(__file__).parents[3] / "model" / "training" / "configs" / "smoke.toml"
+SMOKE = Path(training.__file__).parent / "configs" / "smoke.toml"
 MARKS = ImageMarks(begin=1014, end=1015, latents=4)
 
 TREE = [
