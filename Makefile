@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TREES := kosmos_eval tasks model reports tests benchmarks docs
 
 .PHONY: demo test lint format types docs bench train train-smoke clean
 

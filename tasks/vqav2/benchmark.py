@@ -12,9 +12,7 @@ on val, the default split, are not the published split's.
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from kosmos_eval.data.hub import resolve_commit
@@ -28,6 +26,7 @@ from .sources import find_split, read_folder, read_hub, read_mini
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
+    from pathlib import Path
 
     from kosmos_eval.data.source import Source, SourceKind
     from kosmos_eval.request import Request, Response
@@ -152,15 +151,10 @@ class VQAv2:
         """
         rows = [{"question_id": int(sample.key), "answer": score.answer or ""} for sample, score in answers]
         path = folder / f"vqa_OpenEnded_mscoco_{find_split(self.split).subtype}_kosmos-eval_results.json"
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", encoding="utf-8", delete=False) as file:
-            try:
-                json.dump(rows, file)
-                file.close()
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        from kosmos_eval.writing import whole_file  # noqa: PLC0415  brings the statistics, which listing tasks needs not
+
+        with whole_file(path) as draft, draft.open("w", encoding="utf-8") as file:
+            json.dump(rows, file)
         return path
 
 
