@@ -213,24 +213,31 @@ class Plan:
         return {cell.name: dict(cell.fingerprints) for cell in self.cells}
 
 
-def resolve_model(config: RunConfig, plugins: Plugins) -> tuple[ModelSpec, RunConfig]:
-    """Return the model that the configuration names, and the configuration with its data source settled.
+def find_model(name: str, arguments: Mapping[str, str], plugins: Plugins) -> tuple[ModelSpec, dict[str, str]]:
+    """Return the model that `--model` names, and its arguments.
 
-    A model that is no plugin's name but a folder on disk, or looks like a checkpoint on the Hub (`owner/name`), is read
-    by the `kosmos` model.
+    What is no plugin's name but a folder on disk, or looks like a checkpoint on the Hub (`owner/name`), is read by the
+    `kosmos` model: its place joins the arguments.
 
     Raises:
         UnknownNameError: there is neither a model nor a folder of that name.
     """
-    name = config.model
     if name not in plugins.names("model"):
         folder = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111  Path would swallow a trailing slash
         checkpoint = folder if os.path.isdir(folder) else name if HUB_ID.fullmatch(name) else None  # noqa: PTH112  as above
         if checkpoint:
-            config = config.model_copy(
-                update={"model": "kosmos", "model_args": {**config.model_args, "pretrained": checkpoint}}
-            )
-    spec = plugins.model(config.model)
+            return plugins.model("kosmos"), {**arguments, "pretrained": checkpoint}
+    return plugins.model(name), dict(arguments)
+
+
+def resolve_model(config: RunConfig, plugins: Plugins) -> tuple[ModelSpec, RunConfig]:
+    """Return the model that the configuration names, and the configuration with its data source settled.
+
+    Raises:
+        UnknownNameError: there is neither a model nor a folder of that name.
+    """
+    spec, arguments = find_model(config.model, config.model_args, plugins)
+    config = config.model_copy(update={"model": spec.name, "model_args": arguments})
     if config.data is None:
         config = config.model_copy(update={"data": "mini" if spec.embedded else "hub"})
     return spec, _anywhere(config)

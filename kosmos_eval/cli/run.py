@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from kosmos_eval.cli import options
 from kosmos_eval.errors import KosmosEvalError, UsageError
 
 if TYPE_CHECKING:
@@ -32,17 +33,6 @@ def _counts(_context: click.Context, parameter: click.Parameter, text: str | Non
     except ValueError as error:
         message = f"{parameter.opts[0]}: expected whole numbers such as 0,4, got {text!r}"
         raise UsageError(message) from error
-
-
-def _pairs(_context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> dict[str, str] | None:
-    pairs: dict[str, str] = {}
-    for part in ",".join(texts).split(",") if texts else ():
-        key, equals, value = part.partition("=")
-        if not (key and equals):
-            message = f"{parameter.opts[0]}: expected key=value pairs, got {part!r}"
-            raise UsageError(message)
-        pairs[key.strip()] = value.strip()
-    return pairs or None
 
 
 def _settings(_context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> dict[str, Any] | None:
@@ -77,12 +67,8 @@ def _batch_size(_context: click.Context, _parameter: click.Parameter, text: str 
 @click.option(
     "-f", "--shots", "--num_fewshot", callback=_counts, metavar="COUNTS", help="Shot counts, as 0,4.  [default: 0]"
 )
-@click.option(
-    "-m", "--model", metavar="NAME|DIR", help="A model (see: ls models) or a folder with one.  [default: kosmos-tiny]"
-)
-@click.option(
-    "-a", "--model_args", multiple=True, callback=_pairs, metavar="K=V,...", help="Arguments of the model's own."
-)
+@options.model
+@options.model_args
 @click.option(
     "-d", "--data", metavar="mini|hub|DIR", help="Source of samples.  [default: mini for embedded models, else hub]"
 )
@@ -104,12 +90,8 @@ def _batch_size(_context: click.Context, _parameter: click.Parameter, text: str 
     metavar="TASK.SETTING=VALUE",
     help="A task's setting (see: describe TASK).",
 )
-@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, ...  [default: auto]")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
-    help="Of weights and activations.  [default: float32]",
-)
+@options.device
+@options.dtype
 @click.option(
     "-b", "--batch_size", callback=_batch_size, metavar="auto|N", help="Sequences in one forward pass.  [default: auto]"
 )
@@ -123,7 +105,7 @@ def _batch_size(_context: click.Context, _parameter: click.Parameter, text: str 
     metavar="DIR",
     help="Folder of the run.  [default: a new one in runs/]",
 )
-@click.option("--include_path", multiple=True, type=click.Path(), metavar="DIR", help="Folder with plugin files.")
+@options.include_path
 @click.option(
     "-C",
     "--config",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from kosmos_eval.errors import DataError, UsageError
+from kosmos_eval.errors import DataError, PromptTooLongError, UsageError
 from kosmos_eval.request import Generate
 
 from ..checkpoint import load_kosmos
@@ -119,7 +119,8 @@ class KosmosModel:
         """Answer every request; a window's answers come batch by batch.
 
         Raises:
-            DataError: an image cannot be read, or a prompt is longer than the model's positions reach.
+            DataError: an image cannot be read.
+            PromptTooLongError: a prompt is longer than the model's positions reach.
             UsageError: a request asks for what this model cannot do.
         """
         window = _Window()
@@ -171,11 +172,7 @@ class KosmosModel:
 
     def _check_length(self, length: int) -> None:
         if self._reach is not None and length > self._reach:
-            message = (
-                f"expected a prompt of at most {self._reach} tokens, the model's positions, got {length}; "
-                f"ask for fewer shots or shorter texts"
-            )
-            raise DataError(message)
+            raise PromptTooLongError(length, self._reach)
 
     def _encode(self, table: ImageTable, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the embeddings of a window's images by digest, [L, D] each, those of the last window reused."""
