@@ -72,6 +72,23 @@ class VisionTower(nn.Module):
         return VisionFeatures(F.normalize(x, dim=-1) if self.config.normalise else x, fine_map)
 
 
+def freeze_but_last_layer(tower: VisionTower) -> None:
+    """Leave the last block and the final norm of a tower to be trained, and nothing else of it.
+
+    KOSMOS-1 trains so: "We freeze the parameters of the CLIP model except for the last layer". It does not say whether
+    the norm behind that layer counts. It does here, as in the training code of Kosmos-G, which shares KOSMOS-2's
+    (arXiv 2310.02992; `no_freeze_layer` of its `KosmosGModelConfig` is `resblocks.23,ln_post`).
+
+    `tower.requires_grad_()` undoes it. An optimiser takes what is left: `[p for p in model.parameters() if
+    p.requires_grad]`.
+
+    Source: arXiv 2302.14045, section 3.2.
+    """
+    tower.requires_grad_(requires_grad=False)
+    tower.blocks[-1].requires_grad_()
+    tower.last_norm.requires_grad_()
+
+
 class VisionBlock(nn.Module):
     """A pre-norm Transformer layer."""
 

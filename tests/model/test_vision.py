@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own convention
 
-from kosmos_eval.model.config import KOSMOS_TINY, VisionConfig
+from kosmos_eval.model.config import KOSMOS_1, KOSMOS_TINY, KosmosConfig, VisionConfig
+from kosmos_eval.model.kosmos import Kosmos
 from kosmos_eval.model.resampler import PerceiverResampler
-from kosmos_eval.model.vision import PatchStem, QuickGELU, VisionTower
-
-if TYPE_CHECKING:
-    from kosmos_eval.model.kosmos import Kosmos
+from kosmos_eval.model.vision import PatchStem, QuickGELU, VisionTower, freeze_but_last_layer
 
 SMALL = VisionConfig(image_size=16, patch_size=4, width=16, layers=2, heads=2, hidden=32)
 
@@ -66,3 +64,31 @@ def test_both_connectors_give_the_configured_number_of_embeddings(model: Kosmos)
 def test_an_images_embeddings_do_not_depend_on_its_batch(model: Kosmos) -> None:
     pixels = torch.randn(3, 3, 16, 16)
     assert torch.allclose(model.image_embeddings(pixels)[1:2], model.image_embeddings(pixels[1:2]), atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", [KOSMOS_1, KOSMOS_TINY], ids=["kosmos-1", "kosmos-tiny"])
+def test_a_frozen_tower_trains_its_last_block_and_final_norm_alone(preset: KosmosConfig) -> None:
+    with torch.device("meta"):
+        model = Kosmos(preset)
+    freeze_but_last_layer(model.vision)
+    kept = {name: weight.numel() for name, weight in model.vision.named_parameters() if weight.requires_grad}
+    last = preset.vision.layers - 1
+    block = {f"blocks.{last}.{name}" for name, _ in model.vision.blocks[last].named_parameters()}
+    assert kept.keys() == block | {"last_norm.weight", "last_norm.bias"}
+    if preset is KOSMOS_1:
+        assert sum(kept.values()) == 12_598_272  # of 303,179,776
+    assert all(weight.requires_grad for part in (model.connector, model.decoder) for weight in part.parameters())
+    model.vision.requires_grad_()
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_a_frozen_tower_still_teaches_its_last_block() -> None:
+    tower = VisionTower(SMALL)
+    freeze_but_last_layer(tower)
+    freeze_but_last_layer(tower)  # a second time changes nothing
+    (tower(torch.randn(2, 3, 16, 16)) * torch.randn(2, 17, 16)).sum().backward()
+    learning = {name for name, weight in tower.named_parameters() if weight.grad is not None}
+    assert learning == {f"blocks.1.{name}" for name, _ in tower.blocks[1].named_parameters()} | {
+        "last_norm.weight",
+        "last_norm.bias",
+    }
