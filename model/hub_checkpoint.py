@@ -9,22 +9,27 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 
 from kosmos_eval.errors import DataError
 
-_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.model", "dict.txt")
+_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.model", "dict.txt", "tokenizer.json")
+_PICKLED = ("*.bin", "*.bin.index.json", "*.pt")
 
 
-def hub_folder(name: str, revision: str | None = None) -> Path:
+def hub_folder(name: str, revision: str | None = None, *, pickles: bool = False) -> Path:
     """Return the folder of the local cache that holds a checkpoint of the Hub; what it lacks is fetched.
 
     Args:
         name: `owner/name`.
         revision: branch, tag or commit; `None` is the Hub's main branch.
+        pickles: whether pickled weights may be fetched, where there are no safetensors.
 
     Raises:
         DataError: there is no such checkpoint, or it can neither be reached nor is it in the cache.
     """
     at = f"{name}@{revision}" if revision else name
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_FILES)))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(_FILES)))
+        if pickles and not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*_FILES, *_PICKLED]))
+        return folder  # noqa: TRY300  the snapshot's errors are the same for both
     except GatedRepoError:
         reason = "asks for an access token that this machine does not have; log in with: hf auth login"
     except RevisionNotFoundError:

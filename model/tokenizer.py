@@ -13,6 +13,7 @@ Which file the folder holds says which kind of tokenizer it is:
                                65036. The tags of `MARKUP` and the locations are tokens when they stand in a text, and
                                are written out when tokens are decoded; what stands between them is tokenised piece
                                by piece. All other tags stay out of reach of a text: none can fake an image or an end.
+    tokenizer.json             the same as transformers 5 saves it, read where it stands alone: see `tokenizer_json.py`.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from typing import TYPE_CHECKING
 
 from kosmos_eval.errors import DataError
 
+from .tokenizer_json import sentencepiece_model
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FILE_NAME = "tokenizer.model"
 RELEASED_FILE_NAME = "sentencepiece.bpe.model"
+JSON_FILE_NAME = "tokenizer.json"
 DICTIONARY = "dict.txt"
 
 TAGS = (
@@ -113,12 +117,15 @@ class Tokenizer:
             DataError: the file is missing or unreadable, or the dictionary numbers the pieces otherwise.
         """
         path = tokenizer_file(Path(folder))
-        released = path.name == RELEASED_FILE_NAME
+        released = path.name != FILE_NAME
         try:
-            tokenizer = cls(path.read_bytes(), str(path), LOCATIONS if released else 0)
+            model = path.read_bytes()
         except OSError as error:
             message = f"{path}: cannot be read ({error.strerror or error}); a model folder holds {FILE_NAME}"
             raise DataError(message) from None
+        if path.name == JSON_FILE_NAME:
+            model = sentencepiece_model(model, str(path), {each: number for number, each in enumerate(_names())})
+        tokenizer = cls(model, str(path), LOCATIONS if released else 0)
         if released and (path.parent / DICTIONARY).is_file():
             tokenizer._check_dictionary(path.parent / DICTIONARY)
         return tokenizer
@@ -208,10 +215,19 @@ class Tokenizer:
 
     def _mark_text(self, token: int) -> str:
         location = token - self._first_location
-        return TAGS[location] if location < 0 else f"<patch_index_{location:04d}>"
+        return TAGS[location] if location < 0 else _location_name(location)
+
+
+def _location_name(location: int) -> str:
+    return f"<patch_index_{location:04d}>"
+
+
+def _names() -> tuple[str, ...]:
+    """Return what KOSMOS-2 calls the ids that come after the pieces."""
+    return (*TAGS, *map(_location_name, range(LOCATIONS)))
 
 
 def tokenizer_file(folder: Path) -> Path:
-    """Return the path of a model folder's tokenizer; KOSMOS-2's where there is one and none of this project's own."""
-    own, released = folder / FILE_NAME, folder / RELEASED_FILE_NAME
-    return released if released.is_file() and not own.is_file() else own
+    """Return the path of a model folder's tokenizer: this project's own, else the released one, else its JSON form."""
+    paths = [folder / name for name in (FILE_NAME, RELEASED_FILE_NAME, JSON_FILE_NAME)]
+    return next((path for path in paths if path.is_file()), paths[0])
