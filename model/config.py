@@ -1,11 +1,37 @@
 """What decides a Kosmos model's shape, as values, and the published models and the embedded one among them.
 
 Sources of the presets:
-    KOSMOS-1: arXiv 2302.14045, section 2 and appendix A; Flamingo (arXiv 2204.14198, appendix A.1.1) for the resampler.
+    KOSMOS-1: arXiv 2302.14045, sections 2 and 3 and appendix A; Flamingo (arXiv 2204.14198, appendix A.1.1) for the
+        resampler.
     KOSMOS-2: arXiv 2306.14824, table 7; microsoft/unilm 768a3c87, folder kosmos-2, for what the paper leaves out.
 
-What KOSMOS-1 leaves unsaid and is chosen here: the resampler's depth (six layers, as Flamingo's) and width (the
-vision tower's), and that embeddings are scaled by the square root of the width (as KOSMOS-2's are).
+What KOSMOS-1 leaves unsaid and is chosen here: the size of the resampler, and that embeddings are scaled by the square
+root of the width (as KOSMOS-2's are).
+
+How large the resampler can be follows from "about 1.3B" for the decoder and "about 1.6B" for the whole:
+
+    decoder     embedding, which the head shares      64,007 x 2,048            131,086,336
+                24 layers of                          4 x (2,048^2 + 2,048)      16,785,408   attention
+                                                      2 x 2,048 x 8,192 + 10,240 33,564,672   feed-forward
+                                                      6 x 2,048 + 2 x 8,192          28,672   four norms
+                final norm                            2 x 2,048                       4,096
+                in all                                                        1,340,180,480
+    tower       CLIP ViT-L/14, without its projection                           303,179,776
+    both                                                                      1,643,360,256
+    resampler   what leaves the whole below 1.65B                     at most     6,639,743
+
+Flamingo's resampler has six layers, 64 latents, feed-forward layers four times as wide as the rest, and the width of
+its tower. With a width of 1,024 it would have 78,806,016 parameters, 1.72B in all. `FLAMINGO_NARROW` keeps all but the
+width: 256 is the largest for which heads have 64 channels, as all others in the model, and the whole rounds to 1.6B.
+
+    resampler   to the width and from it              1,025 x 256 + 257 x 2,048     788,736
+                latents and final norm                64 x 256 + 2 x 256             16,896
+                six layers of                         12 x 256^2 + 15 x 256         790,272
+                in all                                                            5,547,264
+    the whole                                                                 1,648,907,520
+
+A wider one is no contradiction if "about 1.6B" is cut off rather than rounded: KOSMOS-2, of 1,664,485,376 parameters,
+is called so too. `dataclasses.replace(KOSMOS_1, connector=...)` makes one.
 """
 
 from __future__ import annotations
@@ -125,11 +151,13 @@ class DecoderConfig:
         vocabulary: number of token ids.
         width, layers, heads, hidden: of the Transformer; `hidden` is its feed-forward width.
         positions: `xpos` (rotation with decay, relative) or `sinusoidal` (added to the embeddings, absolute).
-        max_positions: longest sequence it was made for. Sinusoidal positions end there; xPos ones go on.
+        max_positions: longest sequence it was made for. Sinusoidal positions end there; xPos ones go on, in float32 and
+            bfloat16 to some 30,000 with a base of 512.
         embedding_scale: whether embeddings, those of images too, are multiplied by the square root of the width.
         xpos_base: positions over which xPos decays by one power; 512 in KOSMOS-1's TorchScale.
         pad: id of the padding token, whose embedding starts as zeros.
         dropout: share of activations dropped in training.
+        attention_dropout: share of attention weights dropped in training.
         eps: of the layer norms.
     """
 
@@ -144,6 +172,7 @@ class DecoderConfig:
     xpos_base: int = 512
     pad: int = 1
     dropout: float = 0.0
+    attention_dropout: float = 0.0
     eps: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -158,11 +187,26 @@ class DecoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class KosmosConfig:
-    """A whole model: tower, connector, decoder."""
+    """A whole model: tower, connector, decoder; or a decoder alone, which reads no images."""
 
-    vision: VisionConfig
-    connector: ConnectorConfig
+    vision: VisionConfig | None
+    connector: ConnectorConfig | None
     decoder: DecoderConfig
+
+    def __post_init__(self) -> None:
+        if (self.vision is None) != (self.connector is None):
+            message = "expected vision and connector to be there both or not at all, got one without the other"
+            raise DataError(message)
+
+    @property
+    def image_tokens(self) -> int:
+        """Embeddings an image; 0 for a decoder alone."""
+        return 0 if self.connector is None else self.connector.queries
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that images are brought to, in pixels; 0 for a decoder alone."""
+        return 0 if self.vision is None else self.vision.image_size
 
     def to_json(self) -> str:
         """Return the configuration as JSON text, one field a line, which `from_json` reads back."""
@@ -186,8 +230,8 @@ class KosmosConfig:
             raise DataError(message) from error
         parts = _read(_Parts, values, name)
         return cls(
-            vision=_read(VisionConfig, parts.vision, f"{name}: vision"),
-            connector=_read(ConnectorConfig, parts.connector, f"{name}: connector"),
+            vision=None if parts.vision is None else _read(VisionConfig, parts.vision, f"{name}: vision"),
+            connector=None if parts.connector is None else _read(ConnectorConfig, parts.connector, f"{name}: connector"),
             decoder=_read(DecoderConfig, parts.decoder, f"{name}: decoder"),
         )
 
@@ -208,9 +252,9 @@ class KosmosConfig:
 
 @dataclass(frozen=True)
 class _Parts:
-    vision: dict[str, Any]
-    connector: dict[str, Any]
     decoder: dict[str, Any]
+    vision: dict[str, Any] | None = None
+    connector: dict[str, Any] | None = None
 
 
 Config = TypeVar("Config", _Parts, VisionConfig, ConnectorConfig, DecoderConfig)
@@ -244,7 +288,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:  # noqa: ANN401  a type hin
         fits, wanted = isinstance(value, list) and all(type(item) is int for item in value), "a list of whole numbers"
         value = tuple(value) if fits else value
     elif get_origin(kind) is dict or isinstance(kind, UnionType):
-        fits, wanted = isinstance(value, dict), "an object"
+        fits, wanted = isinstance(value, dict) or (value is None and get_origin(kind) is not dict), "an object"
     elif kind is float:
         fits, wanted = type(value) in (int, float), "a number"
     else:
@@ -263,11 +307,21 @@ def _expect_multiple(name: str, value: int, of_name: str, of: int) -> None:
 
 _CLIP_LARGE_14 = VisionConfig(image_size=224, patch_size=14, width=1024, layers=24, heads=16, hidden=4096)
 
+FLAMINGO_NARROW = ConnectorConfig("resampler", queries=64, heads=4, layers=6, width=256, hidden=1024)
+"""Flamingo's Perceiver resampler, as wide as a KOSMOS-1 of 1.6B parameters has room for; see the top of the module."""
+
 KOSMOS_1 = KosmosConfig(
     vision=_CLIP_LARGE_14,
-    connector=ConnectorConfig("resampler", queries=64, heads=16, layers=6, width=1024, hidden=4096),
+    connector=FLAMINGO_NARROW,
     decoder=DecoderConfig(
-        vocabulary=64007, width=2048, layers=24, heads=32, hidden=8192, positions="xpos", dropout=0.1
+        vocabulary=64007,
+        width=2048,
+        layers=24,
+        heads=32,
+        hidden=8192,
+        positions="xpos",
+        dropout=0.1,
+        attention_dropout=0.1,
     ),
 )
 
@@ -275,7 +329,14 @@ KOSMOS_2 = KosmosConfig(
     vision=VisionConfig(image_size=224, patch_size=14, width=1024, layers=24, heads=16, hidden=4096, normalise=True),
     connector=ConnectorConfig("x-attention", queries=64, heads=32),
     decoder=DecoderConfig(
-        vocabulary=65037, width=2048, layers=24, heads=32, hidden=8192, positions="sinusoidal", dropout=0.1
+        vocabulary=65037,
+        width=2048,
+        layers=24,
+        heads=32,
+        hidden=8192,
+        positions="sinusoidal",
+        dropout=0.1,
+        attention_dropout=0.1,
     ),
 )
 
@@ -293,5 +354,5 @@ KOSMOS_TINY = KosmosConfig(
         activation="gelu",
     ),
     connector=ConnectorConfig("resampler", queries=9, heads=6, layers=2, width=192, hidden=576, anchored=True),
-    decoder=DecoderConfig(vocabulary=1024, width=192, layers=4, heads=6, hidden=512, positions="xpos"),
+    decoder=DecoderConfig(vocabulary=2048, width=192, layers=4, heads=6, hidden=512, positions="xpos"),
 )

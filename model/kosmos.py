@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from kosmos_eval.errors import UsageError
+
 from .decoder import Decoder
-from .resampler import connector_of
+from .resampler import CrossAttentionConnector, PerceiverResampler, connector_of
 from .vision import VisionTower
 
 if TYPE_CHECKING:
@@ -21,13 +23,16 @@ if TYPE_CHECKING:
 
 
 class Kosmos(nn.Module):
-    """Vision tower, connector and decoder."""
+    """Vision tower, connector and decoder; or a decoder alone, for which there are no images."""
 
     def __init__(self, config: KosmosConfig) -> None:
         super().__init__()
         self.config = config
-        self.vision = VisionTower(config.vision)
-        self.connector = connector_of(config)
+        self.vision: VisionTower | None = None
+        self.connector: PerceiverResampler | CrossAttentionConnector | None = None
+        if config.vision is not None and config.connector is not None:
+            self.vision = VisionTower(config.vision)
+            self.connector = connector_of(config.connector, config.vision, config.decoder)
         self.decoder = Decoder(config.decoder)
 
     @classmethod
@@ -37,9 +42,25 @@ class Kosmos(nn.Module):
             torch.manual_seed(seed)
             return cls(config)
 
+    def eyes(self) -> tuple[VisionTower, PerceiverResampler | CrossAttentionConnector]:
+        """Return the vision tower and the connector.
+
+        Raises:
+            UsageError: the model is a decoder alone.
+        """
+        if self.vision is None or self.connector is None:
+            message = "expected a prompt of text alone, got an image; this model has no vision tower"
+            raise UsageError(message)
+        return self.vision, self.connector
+
     def image_embeddings(self, pixels: Float[Tensor, "N 3 Y X"]) -> Float[Tensor, "N L D"]:
-        """Return the embeddings of preprocessed images, not yet scaled."""
-        embeddings: Tensor = self.connector(self.vision(pixels))
+        """Return the embeddings of preprocessed images, not yet scaled.
+
+        Raises:
+            UsageError: the model is a decoder alone.
+        """
+        tower, connector = self.eyes()
+        embeddings: Tensor = connector(tower(pixels))
         return embeddings
 
     def embed(

@@ -2,8 +2,9 @@
 
 `PerceiverResampler` follows Flamingo (arXiv 2204.14198, appendix A.1.1), which KOSMOS-1 names: latents attend to the
 image tokens and to themselves, then a feed-forward layer, several times. Deviations: no time embeddings, since there
-is no video; the output is projected to the decoder's width; and, with `anchored`, each latent starts from the mean
-of its own cell of the image, plus its learned vector, which spares a small model the search for where to look.
+is no video; image tokens are projected to the resampler's width, and its output, after a norm, to the decoder's; GELU in
+place of squared ReLU; linear layers have biases; and, with `anchored`, each latent starts from the mean of its own cell
+of the image, plus its learned vector, which spares a small model the search for where to look.
 
 `CrossAttentionConnector` follows KOSMOS-2's released code: a linear map, then one cross-attention whose keys and
 values are the image tokens and the queries; no layer norm, no feed-forward, no residual.
@@ -24,24 +25,24 @@ from .attention import Attention
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from .config import ConnectorConfig, KosmosConfig
+    from .config import ConnectorConfig, DecoderConfig, VisionConfig
 
 
 class PerceiverResampler(nn.Module):
     """Latents read the image, layer by layer."""
 
-    def __init__(self, config: KosmosConfig) -> None:
+    def __init__(self, config: ConnectorConfig, vision: VisionConfig, decoder: DecoderConfig) -> None:
         super().__init__()
-        self.config = config.connector
-        self.grid = config.vision.grid
+        self.config = config
+        self.grid = vision.grid
         width = self.config.width
-        self.dense = nn.Linear(config.vision.width, width)
+        self.dense = nn.Linear(vision.width, width)
         self.latents = nn.Parameter(torch.randn(self.config.queries, width) * width**-0.5)
         self.blocks = nn.ModuleList(ResamplerBlock(self.config) for _ in range(self.config.layers))
         self.norm = nn.LayerNorm(width, self.config.eps)
-        self.out = nn.Linear(width, config.decoder.width)
+        self.out = nn.Linear(width, decoder.width)
         # Image embeddings start as large as token embeddings are before they are scaled together.
-        nn.init.normal_(self.out.weight, std=(width * config.decoder.width) ** -0.5)
+        nn.init.normal_(self.out.weight, std=(width * decoder.width) ** -0.5)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, tokens: Float[Tensor, "B T V"]) -> Float[Tensor, "B Q D"]:
@@ -84,12 +85,12 @@ class ResamplerBlock(nn.Module):
 class CrossAttentionConnector(nn.Module):
     """Learned queries read the image once."""
 
-    def __init__(self, config: KosmosConfig) -> None:
+    def __init__(self, config: ConnectorConfig, vision: VisionConfig, decoder: DecoderConfig) -> None:
         super().__init__()
-        width = config.decoder.width
-        self.dense = nn.Linear(config.vision.width, width)
-        self.queries = nn.Parameter(torch.randn(config.connector.queries, width))
-        self.attention = Attention(width, config.connector.heads)
+        width = decoder.width
+        self.dense = nn.Linear(vision.width, width)
+        self.queries = nn.Parameter(torch.randn(config.queries, width))
+        self.attention = Attention(width, config.heads)
 
     def forward(self, tokens: Float[Tensor, "B T V"]) -> Float[Tensor, "B Q D"]:
         """Return the embeddings of images from their tokens."""
@@ -98,6 +99,9 @@ class CrossAttentionConnector(nn.Module):
         return embeddings
 
 
-def connector_of(config: KosmosConfig) -> PerceiverResampler | CrossAttentionConnector:
-    """Return a new connector of the kind that the configuration names."""
-    return PerceiverResampler(config) if config.connector.kind == "resampler" else CrossAttentionConnector(config)
+def connector_of(
+    config: ConnectorConfig, vision: VisionConfig, decoder: DecoderConfig
+) -> PerceiverResampler | CrossAttentionConnector:
+    """Return a new connector of the kind that its configuration names, between this tower and this decoder."""
+    kind = PerceiverResampler if config.kind == "resampler" else CrossAttentionConnector
+    return kind(config, vision, decoder)

@@ -1,11 +1,16 @@
-"""Reference sentences for a scene: five that say the same truth in different words, as in caption benchmarks."""
+"""Reference sentences for a scene: five that say the same truth in different words, as in caption benchmarks.
+
+Things are named from the top row down and from left to right.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
-from .draws import Draws
-from .questions import place, with_article
+from .questions import PLACES, place, with_article
+from .scene import COLOURS, SHAPES, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,26 +19,58 @@ if TYPE_CHECKING:
 
 CAPTIONS = 5
 
-
-def make_captions(scene: Scene, subject: str) -> tuple[str, ...]:
-    """Return five different true sentences, each naming every thing with its size, colour, shape and place.
-
-    Args:
-        scene: what is described.
-        subject: decides the order in which things are named; all five are fixed by scene and subject.
-    """
-    draws = Draws(f"captions|{subject}")
-    plain, fronted, coloured = (
-        _join(form(thing) for thing in draws.shuffled(scene.things)) for form in (_plain, _fronted, _coloured)
+_OPENING = re.compile(r"(there (is|are)|a picture of) ")
+_VALUE = {
+    "size": "|".join(SIZES),
+    "colour": "|".join(COLOURS),
+    "shape": "|".join(SHAPES),
+    "place": "|".join(words for row in PLACES for words in row),
+}
+_GROUP = {name: f"(?P<{name}>{values})" for name, values in _VALUE.items()}
+_FORMS = tuple(
+    re.compile(form.format_map(_GROUP))
+    for form in (
+        "an? {size} {colour} {shape} {place}",
+        "{place} an? {size} {colour} {shape}",
+        "an? {size} {shape} in {colour} {place}",
     )
-    there, picture = (_join(_plain(thing) for thing in draws.shuffled(scene.things)) for _ in range(2))
+)
+
+
+class Named(NamedTuple):
+    """What a caption says of one thing."""
+
+    size: str
+    colour: str
+    shape: str
+    place: str
+
+
+def make_captions(scene: Scene) -> tuple[str, ...]:
+    """Return five different true sentences, each naming every thing with its size, colour, shape and place."""
+    plain, fronted, coloured = (_join(form(thing) for thing in scene.things) for form in (_plain, _fronted, _coloured))
     return (
         plain,
-        f"there {'is' if len(scene.things) == 1 else 'are'} {there}",
-        f"a picture of {picture}",
+        f"there {'is' if len(scene.things) == 1 else 'are'} {plain}",
+        f"a picture of {plain}",
         fronted,
         coloured,
     )
+
+
+def named(scene: Scene) -> Counter[Named]:
+    """Return what a caption of the scene must say, as often as it must."""
+    return Counter(Named(thing.size, thing.colour, thing.shape, place(thing)) for thing in scene.things)
+
+
+def read_caption(text: str) -> Counter[Named] | None:
+    """Return what a sentence in the manner of `make_captions` says; `None` when it is no such sentence."""
+    body = _OPENING.sub("", text.strip())
+    parts = [part for half in body.split(" and ") for part in half.split(", ")]
+    found = [form.fullmatch(part) for part in parts for form in _FORMS if form.fullmatch(part)]
+    if len(found) != len(parts):
+        return None
+    return Counter(Named(**match.groupdict()) for match in found if match)
 
 
 def _plain(thing: Thing) -> str:

@@ -22,7 +22,7 @@ ANNOTATORS = 10
 
 _MOST_DISSENT = 3  # annotators; seven that agree earn the full score under the rule "three others said so"
 _ATTEMPTS = 12  # draws for a question that was not asked yet
-_PLACES = (
+PLACES = (
     ("in the top left", "at the top", "in the top right"),
     ("on the left", "in the center", "on the right"),
     ("in the bottom left", "at the bottom", "in the bottom right"),
@@ -94,7 +94,7 @@ class _Asked:
 
 def place(thing: Thing) -> str:
     """Return where the thing stands, as words: `in the top left`."""
-    return _PLACES[thing.row][thing.column]
+    return PLACES[thing.row][thing.column]
 
 
 def with_article(words: str) -> str:
@@ -143,7 +143,7 @@ def _describe(form: str, thing: Thing, **other: str) -> str:
     return form.format_map(words | other)
 
 
-def _named(scene: Scene, form: str) -> list[tuple[str, Thing]]:
+def descriptions(scene: Scene, form: str) -> list[tuple[str, Thing]]:
     """Return the descriptions of that form that fit one thing only, each with its thing."""
     pairs = [(_describe(form, thing), thing) for thing in scene.things]
     fits = Counter(words for words, _ in pairs)
@@ -166,7 +166,7 @@ def _count(scene: Scene, draws: Draws) -> _Asked:
 def _attribute(attribute: str, spelling: str, scene: Scene, draws: Draws) -> _Asked:
     """Ask for one thing's attribute, named by the others."""
     forms = draws.shuffled(_WITHOUT[attribute])
-    named = next(named for named in (_named(scene, form) for form in forms) if named)  # a place always fits one alone
+    named = next(named for named in (descriptions(scene, form) for form in forms) if named)  # a place always fits one alone
     words, thing = draws.choice(named)
     return _Asked(f"What {spelling} is the {words}?", getattr(thing, attribute), f"what {spelling} is the")
 
@@ -194,7 +194,7 @@ def _exists(scene: Scene, draws: Draws) -> _Asked:
 
 def _relation(scene: Scene, draws: Draws) -> _Asked | None:
     """Ask how two things stand to each other, if there are two to tell apart, on an axis where their cells differ."""
-    named = [each for form in _REFERENTS for each in _named(scene, form)]
+    named = [each for form in _REFERENTS for each in descriptions(scene, form)]
     pairs = [
         (one, other, axis)
         for one in named

@@ -14,6 +14,18 @@ SIDE = 96  # pixels
 JITTER = 3  # pixels
 MOST_THINGS = 4
 
+HELD_BACK = frozenset(
+    {
+        ("red", "star"),
+        ("orange", "cross"),
+        ("yellow", "circle"),
+        ("green", "diamond"),
+        ("blue", "triangle"),
+        ("purple", "square"),
+    }
+)
+"""Colours with shapes that only novel scenes show, so that a model can be asked about what it never saw together."""
+
 _HOW_MANY = (1, 2, 2, 3, 3, 4, 4)  # few scenes of one thing: it can stand in no relation and is always one
 
 
@@ -45,28 +57,38 @@ class Scene:
     things: tuple[Thing, ...]
 
 
-def make_scene(subject: str) -> Scene:
+def make_scene(subject: str, *, novel: bool = False) -> Scene:
     """Return the scene of a subject.
 
     Shapes and colours come from small palettes drawn for the scene, so that things often share them: a count of
     two or three is then as usual as a count of one.
+
+    Args:
+        subject: decides all draws.
+        novel: make one of the things a pair of `HELD_BACK`; without it no scene shows such a pair.
     """
-    draws = Draws(f"scene|{subject}")
+    draws = Draws(f"novel scene|{subject}" if novel else f"scene|{subject}")
     count = draws.choice(_HOW_MANY)
-    shapes = draws.sample(SHAPES, 1 + max(draws.below(count), draws.below(count)))
-    colours = draws.sample(COLOURS, 1 + max(draws.below(count), draws.below(count)))
+    pairs: list[tuple[str, str]] = []
+    while not pairs:
+        colours = draws.sample(COLOURS, 1 + max(draws.below(count), draws.below(count)))
+        shapes = draws.sample(SHAPES, 1 + max(draws.below(count), draws.below(count)))
+        pairs = [(colour, shape) for colour in colours for shape in shapes if (colour, shape) not in HELD_BACK]
+    shown = [draws.choice(pairs) for _ in range(count)]
+    if novel:
+        shown[draws.below(count)] = draws.choice(sorted(HELD_BACK))
     cells = sorted(draws.sample(range(GRID * GRID), count))
     return Scene(
         tuple(
             Thing(
-                shape=draws.choice(shapes),
-                colour=draws.choice(colours),
+                shape=shape,
+                colour=colour,
                 size=draws.choice(SIZES),
                 row=cell // GRID,
                 column=cell % GRID,
                 dx=draws.below(2 * JITTER + 1) - JITTER,
                 dy=draws.below(2 * JITTER + 1) - JITTER,
             )
-            for cell in cells
+            for cell, (colour, shape) in zip(cells, shown, strict=True)
         )
     )

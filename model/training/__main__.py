@@ -26,7 +26,8 @@ def main(config: Path, output: Path | None, *, resume: bool) -> None:
     """Train a Kosmos model on microworld pictures, as CONFIG (TOML) says."""
     settings = read_config(config)
     folder = output if output is not None else Path("runs") / config.stem
-    from .loop import MODEL, STATE, Trainer  # noqa: PLC0415  torch takes seconds to import, and --help needs none
+    from .loop import MODEL, Trainer  # noqa: PLC0415  torch takes seconds to import, and --help needs none
+    from .start import STATE  # noqa: PLC0415  as above
 
     if (folder / STATE).exists() and not resume:
         message = f"{folder}: expected a folder without a training state, got one; add --resume, or name another folder"

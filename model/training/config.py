@@ -1,9 +1,11 @@
-"""What a training run is told: a TOML file of five tables, each key checked.
+"""What a training run is told: a TOML file of tables, each key checked.
 
 [run]       seed, steps, how often to save and to measure
-[data]      pictures a step, shares of the kinds of documents
-[optimiser] AdamW and its schedule
-[dense]     the auxiliary loss on the cells of the picture
+[start]     an earlier run whose weights it goes on from
+[streams]   the documents of a forward pass, mixed by their share of its tokens
+[own]       where the documents of the stream `own` lie
+[optimiser] AdamW, its schedule, and what of the tower is trained
+[dense]     the auxiliary loss on what is in the pictures
 [model]     the model's own configuration, as `config.json` has it
 """
 
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 
 Precision = Literal["no", "bf16", "fp16"]
 Decay = Literal["linear", "cosine"]
+Trained = Literal["whole", "last layer", "nothing"]
+
+STREAMS = ("text", "captions", "grounded", "interleaved", "instructions", "own")
+"""Streams of documents, by the names of their shares."""
+
+PARTS = ("vision", "connector", "decoder", "heads")
+"""Parts of a run that another can go on from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +37,12 @@ class RunSettings:
     """How long, and what is left on the way.
 
     Attributes:
-        seed: of the weights and of the stream of documents.
+        seed: of the weights and of the streams of documents.
         steps: optimiser steps in all.
         save_every: steps between states that `--resume` can start from.
-        measure_every: steps between measurements on the mini validation questions; 0 measures at the end only.
-        measure_questions: how many of these questions, from the first.
-        final_questions: likewise for the measurement at the end.
+        measure_every: steps between examinations on the microworld; 0 examines at the end only.
+        measure_items: how many pictures or texts of a kind are asked about.
+        final_items: likewise at the end; 0 for no examination.
         log_every: steps between progress lines.
         precision: `no` is float32.
         accumulation: forward passes whose gradients make one step.
@@ -44,8 +53,8 @@ class RunSettings:
     steps: int
     save_every: int = 500
     measure_every: int = 1000
-    measure_questions: int = 200
-    final_questions: int = 1000
+    measure_items: int = 100
+    final_items: int = 400
     log_every: int = 50
     precision: Precision = "no"
     accumulation: int = 1
@@ -53,26 +62,97 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataSettings:
+class StartSettings:
+    """Where the weights come from.
+
+    Attributes:
+        run: folder of an earlier run, or of a model; empty for weights that the seed draws.
+        parts: what is taken from it, among `PARTS`; the rest is drawn.
+    """
+
+    run: str = ""
+    parts: tuple[str, ...] = PARTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
     """What the documents are.
 
     Attributes:
-        pictures: pictures in one forward pass.
+        tokens: text tokens of one forward pass, over all streams; image embeddings are not counted.
+        room: tokens of a row that several documents are packed into, image embeddings included.
+        text: share of the tokens in plain text, in full sentences.
+        captions: share in pictures with captions.
+        grounded: share in captions whose phrases have boxes, in the form of KOSMOS-2's GRIT.
+        interleaved: share in documents of one to several pictures with text between.
+        instructions: share in instructions without pictures; only what is to be written is learnt.
+        own: share in the documents of `[own]`.
+        passage: text tokens of a document of plain text, at most.
+        labelled: pictures of a forward pass that have labels and no text.
+        prompts: weight of the loss on questions and prompts, beside 1 for what follows them.
         questions: questions packed behind one picture.
-        imageless: share of question-answering documents with their picture left out.
-        captions: share of forward passes made of captions.
-        few_shot: share of forward passes made of interleaved few-shot documents.
-        raven: share of forward passes made of Raven matrices.
-        most_shots: exemplars in the longest few-shot document.
+        imageless: share of questions' pictures that are left out.
+        reading: share of interleaved documents that ask for a rendered word.
+        few_shot: share of interleaved documents that are solved questions on several pictures.
+        pages: share of interleaved documents that are pages of pictures and sentences.
+        raven: share of interleaved documents that are Raven matrices.
+        most_pictures: pictures in the longest few-shot document and page.
     """
 
-    pictures: int = 48
+    tokens: int = 0
+    room: int = 256
+    text: float = 0.0
+    captions: float = 0.0
+    grounded: float = 0.0
+    interleaved: float = 0.0
+    instructions: float = 0.0
+    own: float = 0.0
+    passage: int = 120
+    labelled: int = 0
+    prompts: float = 0.1
     questions: int = 4
-    imageless: float = 0.06
-    captions: float = 0.08
-    few_shot: float = 0.2
-    raven: float = 0.0
-    most_shots: int = 4
+    imageless: float = 0.05
+    reading: float = 0.25
+    few_shot: float = 0.15
+    pages: float = 0.1
+    raven: float = 0.03
+    most_pictures: int = 5
+
+    def __post_init__(self) -> None:
+        whole = sum(self.shares.values())
+        if self.tokens and abs(whole - 1) > _ROUNDING:
+            message = f"[streams]: expected the shares of {', '.join(STREAMS)} to sum to 1, got {whole:g}"
+            raise UsageError(message)
+        if not self.tokens and not self.labelled:
+            message = "[streams]: expected tokens or labelled pictures in a forward pass, got none of either"
+            raise UsageError(message)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The streams that have a share, with it."""
+        named = {name: float(getattr(self, name)) for name in STREAMS}
+        return {name: share for name, share in named.items() if share > 0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSettings:
+    """A user's own pictures with text.
+
+    Attributes:
+        shards: WebDataset shards, a path with `*` or `{0000..0099}`; or
+        dataset: a folder that `datasets` has saved, a Parquet file, or a dataset of the Hugging Face Hub,
+        split: of the dataset,
+        image: name of the column, or extension in the shards, that holds the picture; extensions apart by `;`
+        text: likewise of the text.
+        prompt: text in front of each text, not learnt in full.
+    """
+
+    shards: str = ""
+    dataset: str = ""
+    split: str = "train"
+    image: str = ""
+    text: str = ""
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +161,13 @@ class OptimiserSettings:
 
     Attributes:
         rate: peak learning rate.
-        warmup: steps to the peak, from the first and again from the first that trains the whole model.
+        warmup: steps to the peak.
         decay: the shape of the way down.
         cooldown: steps of the way down, the last ones; `None` is all that the warm-up leaves.
         betas: of the running means.
         weight_decay: on matrices; vectors have none.
         clip: largest gradient norm.
+        tower: what of the vision tower is trained; KOSMOS-1 trains its last layer.
     """
 
     rate: float = 1e-3
@@ -96,19 +177,18 @@ class OptimiserSettings:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
     clip: float = 1.0
+    tower: Trained = "whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseSettings:
-    """The auxiliary loss: what stands in each cell of the scene, read from the vision tower's maps.
+    """The auxiliary loss: what stands in each part of the picture.
 
     Attributes:
-        weight: of this loss beside the language loss.
-        alone: first steps that train the tower and the connector on it and nothing else.
+        weight: of this loss beside the language loss; with 0 nothing is made for it.
     """
 
-    weight: float = 1.0
-    alone: int = 0
+    weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +196,9 @@ class TrainingConfig:
     """A training run."""
 
     run: RunSettings
-    data: DataSettings = field(default_factory=DataSettings)
+    streams: StreamSettings
+    start: StartSettings = field(default_factory=StartSettings)
+    own: OwnSettings = field(default_factory=OwnSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     dense: DenseSettings = field(default_factory=DenseSettings)
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -126,9 +208,12 @@ class TrainingConfig:
         return asdict(self)
 
 
+_ROUNDING = 1e-6
 _TABLES: dict[str, type] = {
     "run": RunSettings,
-    "data": DataSettings,
+    "start": StartSettings,
+    "streams": StreamSettings,
+    "own": OwnSettings,
     "optimiser": OptimiserSettings,
     "dense": DenseSettings,
 }
@@ -197,12 +282,19 @@ def _value(kind: Any, value: object, where: str) -> object:  # noqa: ANN401  a t
         return float(value)
     if kind in {int, int | None} and isinstance(value, int) and not isinstance(value, bool):
         return value
-    if kind == int | None and value is None:
+    if (kind == int | None and value is None) or (kind is str and isinstance(value, str)):
         return value
-    if kind in {Precision, Decay} and value in choices:
+    if kind in {Precision, Decay, Trained} and value in choices:
         return value
     if kind == tuple[float, float] and isinstance(value, (list, tuple)) and len(value) == len(choices):
         return tuple(float(each) for each in value)
-    expected = " or ".join(map(repr, choices)) if kind in {Precision, Decay} else getattr(kind, "__name__", str(kind))
+    if kind == tuple[str, ...] and isinstance(value, (list, tuple)) and set(value) <= set(PARTS):
+        return tuple(value)
+    if kind == tuple[str, ...]:
+        expected = f"a list of {', '.join(PARTS)}"
+    elif kind in {Precision, Decay, Trained}:
+        expected = " or ".join(map(repr, choices))
+    else:
+        expected = getattr(kind, "__name__", str(kind))
     message = f"{where}: expected {expected}, got {value!r}"
     raise UsageError(message)

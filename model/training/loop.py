@@ -1,8 +1,9 @@
-"""The training loop: Accelerate on any device, exact resuming, metrics as JSON lines.
+"""The training loop: Accelerate on any device, exact resuming, metrics as JSON lines and a picture of the loss.
 
     OUTPUT/
         state.pt         weights, optimiser and step, replaced in one move; what `--resume` starts from
-        metrics.jsonl    a line every `log_every` steps, and one for each measurement
+        metrics.jsonl    a line every `log_every` steps, and one for each examination
+        loss.svg         the loss of each stream over the steps, drawn anew with every state
         model/           the finished model's folder
 
 A stop at any moment loses the steps since the last state and nothing else: batches are a function of seed and step,
@@ -15,23 +16,23 @@ import json
 import os
 import sys
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 
 from kosmos_eval.errors import DataError, RunRefusedError
 
 from ..checkpoint import save_kosmos
 from ..config import KosmosConfig
-from ..kosmos import Kosmos
+from .batches import Batch, batches
 from .config import config_from_tables
-from .learner import Learner, Losses
-from .measure import measure
+from .documents import Mixture
+from .exam import examine, said
 from .packing import ImageMarks
 from .schedule import learning_rate
-from .stream import Batch, batches
+from .start import STATE, make_learner, read_state
+from .streams import make_streams
 from .vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .config import TrainingConfig
+    from .learner import Losses
 
-STATE = "state.pt"
 METRICS = "metrics.jsonl"
 MODEL = "model"
 
-_PACE_ONLY = ("steps", "save_every", "measure_every", "measure_questions", "final_questions", "log_every", "workers")
+_PACE_ONLY = ("steps", "save_every", "measure_every", "measure_items", "final_items", "log_every", "workers")
 """Settings of `[run]` that a resumed run may change, for they leave the steps already done as they were."""
 
 
@@ -68,23 +69,25 @@ class Trainer:
         if shape.decoder.vocabulary != self.tokenizer.vocabulary_size:
             message = f"[model] decoder.vocabulary: expected {self.tokenizer.vocabulary_size}, the tokenizer's ids"
             raise DataError(message)
+        self.streams = tuple(config.streams.shares)
+        self.mixture = Mixture(
+            make_streams(self.tokenizer, config), config.streams, config.run.seed, shape.image_size
+        )
+        self.marks = ImageMarks(self.tokenizer.image_begin, self.tokenizer.image_end, shape.image_tokens)
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # without it, several processes on a CPU are several runs
             mixed_precision=config.run.precision,
             gradient_accumulation_steps=config.run.accumulation,
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=config.dense.alone > 0)],
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.run.seed)
-            self.learner = Learner(Kosmos(shape), config.dense.weight)
+        self.learner = make_learner(config, shape, self.tokenizer)
         self._wrapped, self.optimizer = self.accelerator.prepare(self.learner, self._optimizer())
-        self.marks = ImageMarks(self.tokenizer.image_begin, self.tokenizer.image_end, shape.connector.queries)
         self.step = 0
 
     def _optimizer(self) -> torch.optim.AdamW:
         settings = self.config.optimiser
-        matrices = [each for each in self.learner.parameters() if each.ndim > 1]
-        vectors = [each for each in self.learner.parameters() if each.ndim <= 1]
+        trained = [each for each in self.learner.parameters() if each.requires_grad]
+        matrices = [each for each in trained if each.ndim > 1]
+        vectors = [each for each in trained if each.ndim <= 1]
         groups = [
             {"params": matrices, "weight_decay": settings.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
@@ -95,40 +98,34 @@ class Trainer:
         """Run the steps that are left, and return the folder of the finished model."""
         run = self.config.run
         self.output.mkdir(parents=True, exist_ok=True)
-        began, first = time.monotonic(), self.step
-        pictures = 0
-        told: list[torch.Tensor] = []
-        stream = self._stream()
-        for step in range(first, run.steps):
+        batches_ahead = self._batches()
+        pace = _Pace(self.streams)
+        for step in range(self.step, run.steps):
             self.step = step
             for _ in range(run.accumulation):
-                batch = next(stream)
-                losses = self._pass(batch)
-                pictures += len(batch.pixels) * self.accelerator.num_processes
-                told.append(torch.stack([losses.language, losses.right, losses.cells]).detach().float().cpu())
+                batch = next(batches_ahead)
+                pace.add(batch, self._pass(batch))
             self.step = step + 1
-            if self.step % run.log_every == 0 or self.step == run.steps:
-                spent = time.monotonic() - began
-                means = torch.stack(told).nanmean(0).tolist()
-                self._log(dict(zip(("loss", "right", "cells"), means, strict=True)), pictures, spent)
-                pictures, told, began = 0, [], time.monotonic()
-            if self.step % run.save_every == 0 or self.step == run.steps:
+            last = self.step == run.steps
+            if self.step % run.log_every == 0 or last:
+                self._log(pace)
+                pace = _Pace(self.streams)
+            if self.step % run.save_every == 0 or last:
                 self.save()
-            if run.measure_every and self.step % run.measure_every == 0 and self.step < run.steps:
-                self._measure(run.measure_questions)
-                began = time.monotonic()
-        self._measure(run.final_questions)
+            if run.measure_every and self.step % run.measure_every == 0 and not last:
+                self._examine(run.measure_items)
+                pace = _Pace(self.streams)
         if self.accelerator.is_main_process:
             save_kosmos(self.learner.model, self.tokenizer, self.output / MODEL)
+        if run.final_items:
+            self._examine(run.final_items)
         return self.output / MODEL
 
-    def _stream(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[Batch]:
         run = self.config.run
         return batches(
-            self.tokenizer,
-            self.config.data,
+            self.mixture,
             self.marks,
-            seed=run.seed,
             steps=range(self.step, run.steps),
             accumulation=run.accumulation,
             process=self.accelerator.process_index,
@@ -142,9 +139,8 @@ class Trainer:
             group["lr"] = learning_rate(self.config, self.step)
         with self.accelerator.accumulate(self._wrapped), torch.random.fork_rng():
             torch.manual_seed((self.config.run.seed << 32) + self.step)
-            alone = self.step < self.config.dense.alone
             with self.accelerator.autocast():
-                losses: Losses = self._wrapped(batch.to(self.accelerator.device), tower_alone=alone)
+                losses: Losses = self._wrapped(batch.to(self.accelerator.device))
             self.accelerator.backward(losses.total)
             if self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.learner.parameters(), self.config.optimiser.clip)
@@ -180,11 +176,7 @@ class Trainer:
         path = self.output / STATE
         if not path.is_file():
             return
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # unpickling a damaged file can raise anything
-            message = f"{path}: expected a training state, got a file that cannot be read ({type(error).__name__})"
-            raise DataError(message) from error
+        state = read_state(path)
         self._refuse_other(state["config"], state["step"])
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -225,31 +217,65 @@ class Trainer:
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= self.step]
             path.write_text("".join(kept), encoding="utf-8")
 
-    def _measure(self, questions: int) -> None:
+    def _examine(self, items: int) -> None:
+        """Ask the model about the microworld and write what came of it; the other processes go on and wait."""
         if not self.accelerator.is_main_process:
             return
-        ask = partial(measure, self.learner, self.tokenizer, questions=questions)
-        results = {"0-shot": ask(), "4-shot": ask(shots=4), "no image": ask(with_image=False)}
-        shares = {name: {kind: round(each.share, 4) for kind, each in kinds.items()} for name, kinds in results.items()}
-        self._write({"step": self.step, "questions": questions, "exact_match": shares})
-        said = ", ".join(f"{name} {kinds['all'].share:.1%}" for name, kinds in results.items())
-        _say(f"step {self.step}: exact match over {questions} validation questions: {said}")
+        self.learner.eval()
+        marks = examine(self.learner.model, self.tokenizer, items)
+        self.learner.train()
+        self._write({"step": self.step, "items": items, "exam": [mark.as_json() for mark in marks]})
+        _say(f"step {self.step}: {said(marks)}")
 
-    def _log(self, means: Mapping[str, float], pictures: int, seconds: float) -> None:
+    def _log(self, pace: _Pace) -> None:
         if not self.accelerator.is_main_process:
             return
-        steps = self.config.run.log_every
-        left = (self.config.run.steps - self.step) * seconds / steps
+        means, seconds = pace.means(), pace.seconds
+        left = (self.config.run.steps - self.step) * seconds / pace.steps / self.config.run.accumulation
+        speed = {
+            name: round(count * self.accelerator.num_processes / seconds, 1)
+            for name, count in (("pictures_per_second", pace.pictures), ("tokens_per_second", pace.tokens))
+        }
         rounded = {name: round(value, 4) for name, value in means.items()}
-        self._write({"step": self.step, **rounded, "pictures_per_second": round(pictures / seconds, 1)})
+        rate = learning_rate(self.config, self.step - 1)
+        self._write({"step": self.step, **rounded, "rate": rate, **speed})
+        told = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
         _say(
-            f"step {self.step}/{self.config.run.steps}: loss {means['loss']:.3f}, right {means['right']:.1%}, "
-            f"cells {means['cells']:.1%}, {pictures / seconds:.0f} pictures/s, {left / 60:.0f} min left"
+            f"step {self.step}/{self.config.run.steps}: {told}, {speed['pictures_per_second']:.0f} pictures/s, "
+            f"{left / 60:.0f} min left"
         )
 
     def _write(self, line: Mapping[str, Any]) -> None:
         with (self.output / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+class _Pace:
+    """What was told between two lines of the log."""
+
+    def __init__(self, streams: tuple[str, ...]) -> None:
+        self._names = ("total", "loss", "right", "cells", "letters", *(f"loss of {name}" for name in streams))
+        self._told: list[torch.Tensor] = []
+        self._began = time.monotonic()
+        self.pictures = self.tokens = self.steps = 0
+
+    def add(self, batch: Batch, losses: Losses) -> None:
+        """Take what one forward pass told."""
+        self.steps += 1
+        self.pictures += len(batch.pixels)
+        self.tokens += len(batch.targets)
+        scalars = torch.stack([losses.total, losses.language, losses.right, losses.cells, losses.letters])
+        self._told.append(torch.cat([scalars, losses.streams]).detach().float().cpu())
+
+    @property
+    def seconds(self) -> float:
+        """Time since it began."""
+        return time.monotonic() - self._began
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each value over the passes that had it, and no value that none had."""
+        values = torch.stack(self._told).nanmean(0).tolist()
+        return {name: value for name, value in zip(self._names, values, strict=True) if value == value}  # noqa: PLR0124  not NaN
 
 
 def _say(line: str) -> None:

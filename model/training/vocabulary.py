@@ -1,7 +1,8 @@
 """Trains the small tokenizer: SentencePiece BPE over what the microworld says, with a page of plain English beside it.
 
-Every word of the microworld is one piece. Digits stand alone, bytes are there for whatever has no piece, so any text
-can be encoded. The result is the same on every run: one thread, no sampling.
+Every word of the microworld is one piece, but a rendered word is spelled: its capitals are a piece each. Digits stand
+alone, bytes are there for whatever has no piece, so any text can be encoded. The tokenizer has KOSMOS-2's markup and
+locations. The result is the same on every run: one thread, no sampling.
 
     python -m kosmos_eval.model.training.vocabulary FOLDER
 """
@@ -9,21 +10,26 @@ can be encoded. The result is the same on every run: one thread, no sampling.
 from __future__ import annotations
 
 import io
+import re
+import string
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kosmos_eval.microworld.captions import make_captions
+from kosmos_eval.microworld.instructions import make_instruction
+from kosmos_eval.microworld.prose import make_passage
 from kosmos_eval.microworld.questions import make_questions
 from kosmos_eval.microworld.scene import make_scene
 
-from ..tokenizer import TAGS, Tokenizer
+from ..tokenizer import LOCATIONS, RELEASED_FILE_NAME, TAGS, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 IDS = 1024
-"""Ids in all, tags included."""
+"""Ids in all, tags included and locations not."""
 
 SCENES = 1000
 
@@ -43,12 +49,17 @@ PROMPTS = (
     "Is it correct? No",
     "Is it larger than that? Yes. No.",
     "The color of it is?",
+    "What word is this? What does the picture say? What is written here? the word",
+    "What color is the word? How many letters are there?",
+    "In the first picture, the second picture, the third picture, the fourth picture, the fifth picture",
+    "It is the",
 )
 """What the benchmarks' prompts are made of."""
 
 _PROMPT_WEIGHT = 50
 """Times that each prompt is read: enough to make a piece of each of its words."""
 
+_CAPITALS = re.compile(r"\b[A-Z]+\b")
 _DIGITS = "0123456789"
 _WORD_BEGIN = "\N{LOWER ONE EIGHTH BLOCK}"
 
@@ -61,13 +72,22 @@ def sentences() -> Iterator[str]:
         for question in make_questions(scene, subject):
             yield f"Question: {question.text} Answer: {question.answer}"
             yield from set(question.answers)
-        yield from make_captions(scene, subject)
+        yield from make_captions(scene)
+        given = make_instruction(subject)
+        yield from (_without_words(text) for text in (*make_passage(subject), given.text, given.output))
     english = (Path(__file__).parent / "english.txt").read_text(encoding="utf-8").splitlines()
     for _ in range(_PROMPT_WEIGHT):
         yield from PROMPTS
+        yield from string.ascii_uppercase
     yield from english
 
 
+def _without_words(text: str) -> str:
+    """Return a text without rendered words, so that no piece of them is learnt but their letters."""
+    return _CAPITALS.sub("", text)
+
+
+@cache
 def train_tokenizer() -> Tokenizer:
     """Return a newly trained tokenizer of `IDS` ids."""
     import sentencepiece  # noqa: PLC0415  only here is it trained
@@ -87,7 +107,7 @@ def train_tokenizer() -> Tokenizer:
         shuffle_input_sentence=False,
         minloglevel=2,
     )
-    return Tokenizer(model.getvalue())
+    return Tokenizer(model.getvalue(), RELEASED_FILE_NAME, LOCATIONS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The stream of training batches: batch `n` is a pure function of (seed, n), so going on after a stop needs only n."""
+"""The sequence of training batches: batch `n` is a pure function of (seed, n), so going on after a stop needs only n."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from kosmos_eval.microworld.scene import SIDE
-
 from .dense import LABELS
-from .documents import DocumentMaker, Documents
 from .packing import ImageMarks, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..tokenizer import Tokenizer
-    from .config import DataSettings
+    from .documents import Documents, Mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +24,7 @@ class Batch:
     """One forward pass, as tensors; see `PackedBatch` for all but the first two.
 
     Attributes:
-        pixels: float32[P, 3, 96, 96].
+        pixels: float32[P, 3, Y, X].
         labels: int64[P, LABELS].
     """
 
@@ -41,48 +37,49 @@ class Batch:
     source_rows: Tensor
     source_columns: Tensor
     targets: Tensor
+    weights: Tensor
+    streams: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
         return Batch(**{each.name: getattr(self, each.name).to(device, non_blocking=True) for each in fields(self)})
 
 
-def as_batch(documents: Documents, marks: ImageMarks) -> Batch:
-    """Return documents as the tensors of one forward pass."""
-    packed = pack(documents.trees, marks)
+def as_batch(documents: Documents, marks: ImageMarks, room: int = 0) -> Batch:
+    """Return documents as the tensors of one forward pass; `room` as `pack` takes it."""
+    packed = pack(documents.trees, marks, room)
+    side = documents.side
     return Batch(
-        pixels=torch.stack(documents.pixels) if documents.pixels else torch.empty(0, 3, SIDE, SIDE),
+        pixels=torch.stack(documents.pixels) if documents.pixels else torch.empty(0, 3, side, side),
         labels=torch.from_numpy(np.stack(documents.labels)) if documents.labels else torch.empty(0, LABELS),
         **{each.name: torch.from_numpy(getattr(packed, each.name)) for each in fields(packed)},
     )
 
 
-class StreamSource(Dataset[Batch]):
+class BatchSource(Dataset[Batch]):
     """Makes the batch of any number."""
 
-    def __init__(self, maker: DocumentMaker, marks: ImageMarks, parts: int) -> None:
+    def __init__(self, mixture: Mixture, marks: ImageMarks, parts: int) -> None:
         """Take what makes documents.
 
         Args:
-            maker: of documents.
+            mixture: of the streams.
             marks: how pictures are laid out.
             parts: forward passes in a step, over all processes.
         """
-        self.maker = maker
+        self.mixture = mixture
         self.marks = marks
         self.parts = parts
 
     def __getitem__(self, number: int) -> Batch:
         """Return batch `number`: part `number % parts` of step `number // parts`."""
-        return as_batch(self.maker.make(*divmod(number, self.parts)), self.marks)
+        return as_batch(self.mixture.make(*divmod(number, self.parts)), self.marks, self.mixture.settings.room)
 
 
 def batches(
-    tokenizer: Tokenizer,
-    settings: DataSettings,
+    mixture: Mixture,
     marks: ImageMarks,
     *,
-    seed: int,
     steps: range,
     accumulation: int = 1,
     process: int = 0,
@@ -92,10 +89,8 @@ def batches(
     """Yield this process's batches, `accumulation` for each step.
 
     Args:
-        tokenizer: of the model.
-        settings: what the documents are.
+        mixture: of the streams.
         marks: how pictures are laid out.
-        seed: of the stream.
         steps: those that are still to be done.
         accumulation: forward passes of one process in a step.
         process: which process this is.
@@ -103,7 +98,7 @@ def batches(
         workers: processes that draw ahead; 0 draws in this one.
     """
     parts = accumulation * processes
-    source = StreamSource(DocumentMaker(tokenizer, settings, seed), marks, parts)
+    source = BatchSource(mixture, marks, parts)
     numbers = [step * parts + turn * processes + process for step in steps for turn in range(accumulation)]
     loader: DataLoader[Batch] = DataLoader(
         source,

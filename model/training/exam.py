@@ -1,0 +1,246 @@
+"""How well a model knows the microworld: each kind of question with its pictures, and again without them.
+
+    python -m kosmos_eval.model.training.exam FOLDER [--items N]
+
+Answers are written greedily and count when they are right exactly; a caption counts when it names every thing with
+its size, colour, shape and place and nothing else. Subjects begin with `exam|`, which no training stream does; what
+is `new` was held back from all training: pairs of colour and shape that were never drawn, words never rendered.
+Without the pictures, the share that is still right shows what guessing is worth.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+import torch
+
+from kosmos_eval.errors import KosmosEvalError
+from kosmos_eval.microworld.captions import named, read_caption
+from kosmos_eval.microworld.drawing import box, draw_scene
+from kosmos_eval.microworld.questions import make_questions
+from kosmos_eval.microworld.references import make_references
+from kosmos_eval.microworld.scene import SIDE, make_scene
+from kosmos_eval.microworld.words import draw_word, make_word, make_word_questions
+from kosmos_eval.prompt import Image, Prompt
+from kosmos_eval.request import Generate, Generated
+from kosmos_eval.statistics.intervals import mean_interval
+
+from ..checkpoint import load_kosmos
+from ..engine import KosmosModel
+from ..locations import Box, Corners, box_of
+from .batches import as_batch
+from .config import StreamSettings
+from .documents import Documents
+from .packing import Document, ImageMarks
+from .streams.grounded import GROUNDING
+from .streams.interleaved import question_prompt
+from .streams.pictures import CAPTION
+from .streams.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kosmos_eval.microworld.scene import Scene, Thing
+
+    from ..kosmos import Kosmos
+    from ..tokenizer import Tokenizer
+
+_QUESTIONS = 5
+_LONGEST = 96  # tokens; the longest grounded caption has fewer
+_LOCATIONS = re.compile(r"<object><patch_index_(\d{4})><patch_index_(\d{4})>")
+_ROOM = 512
+_IOU = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What came of one kind of question.
+
+    Attributes:
+        name: of the kind.
+        asked: how many.
+        value, low, high: share that was right, with its 95 % interval, clustered by picture; or perplexity a token,
+            without one.
+        blind, blind_high: the share without the pictures and the upper end of its interval; `None` for text.
+    """
+
+    name: str
+    asked: int
+    value: float
+    low: float | None = None
+    high: float | None = None
+    blind: float | None = None
+    blind_high: float | None = None
+
+    def as_json(self) -> dict[str, str | float | None]:
+        """Return plain values, rounded to four places."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+class _Asked(NamedTuple):
+    """A question with a picture.
+
+    Attributes:
+        kinds: the marks it counts for.
+        picture: its picture; `picture_name` names it, so that its questions are known to belong together.
+        text: what is asked.
+        right: whether an answer is right.
+    """
+
+    kinds: tuple[str, ...]
+    picture_name: str
+    picture: Image
+    text: str
+    right: Callable[[str], bool]
+
+
+def examine(model: Kosmos, tokenizer: Tokenizer, items: int) -> tuple[Mark, ...]:
+    """Return the marks of a model: of a decoder alone, its perplexity on plain text.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: with locations.
+        items: pictures of a kind, and passages of text.
+    """
+    text = Mark("perplexity of plain text", items, perplexity(model, tokenizer, items))
+    if model.vision is None:
+        return (text,)
+    asked = list(_questions(items))
+    engine = KosmosModel(model, tokenizer)
+    seen, blind = (_answers(engine, asked, with_picture=with_picture) for with_picture in (True, False))
+    kinds = dict.fromkeys(kind for each in asked for kind in each.kinds)
+    return (*(_mark(kind, asked, seen, blind) for kind in kinds), text)
+
+
+@torch.no_grad()
+def perplexity(model: Kosmos, tokenizer: Tokenizer, passages: int) -> float:
+    """Return the perplexity a token of fresh passages of plain text."""
+    settings = StreamSettings(tokens=1, text=1.0)
+    stream, documents = Text(tokenizer, settings), Documents(model.config.image_size)
+    for number in range(passages):
+        documents.trees.append(Document(stream.make(f"exam|text|{number}", documents)))
+    marks = ImageMarks(tokenizer.image_begin, tokenizer.image_end, model.config.image_tokens)
+    batch = as_batch(documents, marks, _ROOM).to(model.decoder.embedding.weight.device)
+    hidden = model.decoder(model.embed(batch.ids), batch.positions, batch.visible)
+    logits = model.decoder.logits(hidden[batch.source_rows, batch.source_columns])
+    return math.exp(torch.nn.functional.cross_entropy(logits.float(), batch.targets).item())
+
+
+def _questions(items: int) -> Iterator[_Asked]:
+    for number in range(items):
+        for name, novel in (("captions", False), ("captions of new pairs", True)):
+            subject = f"exam|{name}|{number}"
+            scene = make_scene(subject, novel=novel)
+            yield _Asked((name,), subject, _scene_image(scene, subject), CAPTION, partial(_names, scene))
+        subject = f"exam|questions|{number}"
+        scene = make_scene(subject)
+        image = _scene_image(scene, subject)
+        for question in make_questions(scene, subject, _QUESTIONS):
+            kinds = ("questions", f"questions: {question.kind}")
+            yield _Asked(kinds, subject, image, question_prompt(question.text), partial(_is, question.answer))
+        for name, novel in (("reading", False), ("reading of new words", True)):
+            subject = f"exam|{name}|{number}"
+            word = make_word(subject, novel=novel)
+            question, answer = make_word_questions(word, subject)[0]
+            image = Image(partial(draw_word, word), subject)
+            yield _Asked((name,), subject, image, question_prompt(question), partial(_is, answer))
+        subject = f"exam|grounding|{number}"
+        scene = make_scene(subject)
+        reference = make_references(scene, subject, 1)[0]
+        asked = f"{GROUNDING}<phrase> {reference.text}</phrase>"
+        yield _Asked(("grounding",), subject, _scene_image(scene, subject), asked, partial(_finds, reference.thing))
+
+
+def _scene_image(scene: Scene, name: str) -> Image:
+    return Image(partial(draw_scene, scene), name)
+
+
+def _is(answer: str, text: str) -> bool:
+    return text.strip() == answer
+
+
+def _names(scene: Scene, text: str) -> bool:
+    return read_caption(text) == named(scene)
+
+
+def _finds(thing: Thing, text: str) -> bool:
+    found = _LOCATIONS.match(text.strip())
+    if found is None or any(int(place) > 1023 for place in found.groups()):
+        return False
+    left, top, right, bottom = box_of(Corners(int(found[1]), int(found[2])))
+    truth = Box(*(side / SIDE for side in box(thing)))
+    across = min(right, truth.right) - max(left, truth.left)
+    down = min(bottom, truth.bottom) - max(top, truth.top)
+    if across <= 0 or down <= 0 or right <= left or bottom <= top:
+        return False
+    both = (right - left) * (bottom - top) + (truth.right - truth.left) * (truth.bottom - truth.top)
+    return across * down / (both - across * down) >= _IOU
+
+
+def _answers(engine: KosmosModel, asked: Sequence[_Asked], *, with_picture: bool) -> list[bool]:
+    requests = (
+        Generate(Prompt.of(each.picture, each.text) if with_picture else Prompt.of(each.text), _LONGEST)
+        for each in asked
+    )
+    answers = dict(engine.answer(enumerate(requests)))
+    rights = []
+    for number, each in enumerate(asked):
+        answer = answers[number]
+        rights.append(isinstance(answer, Generated) and each.right(answer.text))
+    return rights
+
+
+def _mark(kind: str, asked: Sequence[_Asked], seen: Sequence[bool], blind: Sequence[bool]) -> Mark:
+    chosen = [number for number, each in enumerate(asked) if kind in each.kinds]
+    clusters = [asked[number].picture_name for number in chosen]
+    with_picture, without = (
+        mean_interval([float(rights[number]) for number in chosen], clusters) for rights in (seen, blind)
+    )
+    assert with_picture.value is not None
+    return Mark(
+        kind, len(chosen), with_picture.value, with_picture.low, with_picture.high, without.value, without.high
+    )
+
+
+def said(marks: Sequence[Mark]) -> str:
+    """Return the marks in one line."""
+    return ", ".join(f"{mark.name} {mark.value:.3f}" for mark in marks)
+
+
+def as_table(marks: Sequence[Mark]) -> str:
+    """Return the marks as a Markdown table: percentages, but for the perplexity."""
+    lines = ["| | asked | right, % | 95 % interval | picture left out |", "| --- | --- | --- | --- | --- |"]
+    for mark in marks:
+        if mark.blind is None:
+            lines.append(f"| {mark.name} | {mark.asked} | {mark.value:.3f} | | |")
+            continue
+        interval = "" if mark.low is None or mark.high is None else f"{100 * mark.low:.1f} to {100 * mark.high:.1f}"
+        lines.append(f"| {mark.name} | {mark.asked} | {100 * mark.value:.1f} | {interval} | {100 * mark.blind:.1f} |")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--items", type=click.IntRange(min=2), default=400, show_default=True, help="Pictures of a kind.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
+def main(folder: Path, items: int, *, as_json: bool) -> None:
+    """Examine the model of FOLDER on fresh microworld pictures and text."""
+    try:
+        model, tokenizer = load_kosmos(folder)
+        marks = examine(model, tokenizer, items)
+    except KosmosEvalError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    click.echo(json.dumps([mark.as_json() for mark in marks], indent=1) if as_json else as_table(marks))
+
+
+if __name__ == "__main__":
+    main()
