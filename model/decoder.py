@@ -152,6 +152,7 @@ class DecoderAttention(nn.Module):
     def __init__(self, config: DecoderConfig, layer: int) -> None:
         super().__init__()
         self.heads, self.layer = config.heads, layer
+        self.dropout = config.attention_dropout
         self.q_proj = nn.Linear(config.width, config.width)
         self.k_proj = nn.Linear(config.width, config.width)
         self.v_proj = nn.Linear(config.width, config.width)
@@ -171,7 +172,8 @@ class DecoderAttention(nn.Module):
             q, k = rotation.queries(q), rotation.keys(k)
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
-        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        dropout = self.dropout if self.training else 0.0
+        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=mask is None)
         out: Tensor = self.out_proj(self.inner_norm(join_heads(read)))
         return out
 

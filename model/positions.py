@@ -48,7 +48,8 @@ def xpos_rotation(positions: Int[Tensor, "B T"], head_width: int, base: int, cen
     """Return xPos (arXiv 2212.10554) at the given positions.
 
     The pair i of a head of width d turns by 10000^(-2i/d) a position and grows by zeta_i^(1/base), with
-    zeta_i = (2i + 0.4 d) / (1.4 d).
+    zeta_i = (2i + 0.4 d) / (1.4 d). This leaves the range of float32 some 70 bases away from the centre, and that of
+    float16, to which queries and keys of that type return, some 7.
 
     Args:
         positions: of the tokens, from 0.

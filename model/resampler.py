@@ -2,9 +2,9 @@
 
 `PerceiverResampler` follows Flamingo (arXiv 2204.14198, appendix A.1.1), which KOSMOS-1 names: latents attend to the
 image tokens and to themselves, then a feed-forward layer, several times. Deviations: no time embeddings, since there
-is no video; image tokens are projected to the resampler's width, and its output, after a norm, to the decoder's; GELU in
-place of squared ReLU; linear layers have biases; and, with `anchored`, each latent starts from the mean of its own cell
-of the image, plus its learned vector, which spares a small model the search for where to look.
+is no video; image tokens are projected to the resampler's width, and its output, after a norm, to the decoder's; GELU
+in place of squared ReLU; linear layers have biases; and, with `anchored`, each latent starts from the mean of its own
+cell of the image, plus its learned vector, which spares a small model the search for where to look.
 
 `CrossAttentionConnector` follows KOSMOS-2's released code: a linear map, then one cross-attention whose keys and
 values are the image tokens and the queries; no layer norm, no feed-forward, no residual.

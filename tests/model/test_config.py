@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 
 from kosmos_eval.errors import DataError
-from kosmos_eval.model.config import KOSMOS_1, KOSMOS_2, KOSMOS_TINY, ConnectorConfig, KosmosConfig, VisionConfig
+from kosmos_eval.model.config import (
+    FLAMINGO_NARROW,
+    KOSMOS_1,
+    KOSMOS_2,
+    KOSMOS_TINY,
+    ConnectorConfig,
+    KosmosConfig,
+    VisionConfig,
+)
 from kosmos_eval.model.kosmos import Kosmos
 
 PRESETS = [KOSMOS_1, KOSMOS_2, KOSMOS_TINY]
@@ -16,6 +26,7 @@ def parameters(module: torch.nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
 
 
+@cache
 def on_meta(config: KosmosConfig) -> Kosmos:
     with torch.device("meta"):
         return Kosmos(config)
@@ -23,16 +34,38 @@ def on_meta(config: KosmosConfig) -> Kosmos:
 
 def test_kosmos_2_has_the_parameters_of_the_published_checkpoint() -> None:
     model = on_meta(KOSMOS_2)
-    parts = [parameters(part) for part in (model.decoder, model.vision, model.connector)]
-    assert parts == [1_342_289_920, 303_179_776, 19_015_680]
+    parts = {name: parameters(part) for name, part in model.named_children()}
+    assert parts == {"vision": 303_179_776, "connector": 19_015_680, "decoder": 1_342_289_920}
     assert parameters(model) == 1_664_485_376
 
 
-def test_kosmos_1_has_the_published_decoder_and_tower() -> None:
+def billions(parameters: int) -> str:
+    return f"{parameters / 1e9:.1f}B"
+
+
+def test_kosmos_1_has_the_published_size() -> None:
     model = on_meta(KOSMOS_1)
-    assert parameters(model.vision) == 303_179_776
-    assert parameters(model.decoder) == pytest.approx(1.3e9, rel=0.05)
-    assert KOSMOS_1.decoder.vocabulary == 64_007
+    parts = {name: parameters(part) for name, part in model.named_children()}
+    assert parts == {"vision": 303_179_776, "connector": 5_547_264, "decoder": 1_340_180_480}
+    assert parameters(model) == 1_648_907_520
+    assert (billions(parts["decoder"]), billions(parameters(model))) == ("1.3B", "1.6B")
+
+
+def test_kosmos_1_has_the_published_shape() -> None:
+    vision, connector, decoder = KOSMOS_1.vision, KOSMOS_1.connector, KOSMOS_1.decoder
+    assert vision is not None
+    assert connector is not None
+    assert (vision.width, vision.layers, vision.heads, vision.patch_size, vision.image_size) == (1024, 24, 16, 14, 224)
+    assert (connector.kind, connector.queries, connector.layers) == ("resampler", 64, 6)
+    assert (decoder.layers, decoder.width, decoder.hidden, decoder.heads) == (24, 2048, 8192, 32)
+    assert (decoder.vocabulary, decoder.positions, decoder.xpos_base) == (64_007, "xpos", 512)
+    assert (decoder.dropout, decoder.attention_dropout) == (0.1, 0.1)
+
+
+def test_kosmos_1s_resampler_is_the_widest_that_leaves_the_published_size() -> None:
+    wider = replace(FLAMINGO_NARROW, width=320, heads=5, hidden=1280)
+    assert FLAMINGO_NARROW.hidden == 4 * FLAMINGO_NARROW.width == 256 * FLAMINGO_NARROW.heads
+    assert billions(parameters(on_meta(replace(KOSMOS_1, connector=wider)))) == "1.7B"
 
 
 def test_the_tiny_model_is_small() -> None:
@@ -85,8 +118,10 @@ def test_text_that_is_no_configuration_is_an_error(text: str) -> None:
 
 
 def test_derived_sizes() -> None:
-    assert (KOSMOS_2.vision.grid, KOSMOS_2.vision.tokens) == (16, 257)
-    assert KOSMOS_TINY.connector.side == 3
+    vision, connector = KOSMOS_2.vision, KOSMOS_TINY.connector
+    assert vision is not None
+    assert connector is not None
+    assert (vision.grid, vision.tokens, connector.side) == (16, 257, 3)
     assert KOSMOS_2.decoder.scale == pytest.approx(45.2548, abs=1e-4)
     assert ConnectorConfig("x-attention", queries=64, heads=32).kind == "x-attention"
     assert VisionConfig(image_size=32, patch_size=16, width=8, layers=1, heads=1, hidden=8).tokens == 5

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 TOKENS = 24
 
 
-def decoder(positions: Literal["xpos", "sinusoidal"], layers: int = 3) -> Decoder:
-    config = DecoderConfig(vocabulary=50, width=32, layers=layers, heads=4, hidden=64, positions=positions)
+def decoder(
+    positions: Literal["xpos", "sinusoidal"],
+    layers: int = 3,
+    longest: int = 2048,
+    dropout: float = 0,
+    attention_dropout: float = 0,
+) -> Decoder:
+    config = DecoderConfig(50, 32, layers, 4, 64, positions, longest)
+    config = replace(config, dropout=dropout, attention_dropout=attention_dropout)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return Decoder(config).eval()
@@ -75,6 +83,37 @@ def test_xpos_is_relative_and_sinusoidal_positions_are_not() -> None:
         model = decoder(kind)  # type: ignore[arg-type]  # one of the two
         here, there = (model(embeddings(), places(first=first)) for first in (0, 700))
         assert torch.allclose(here, there, atol=1e-4) is relative
+
+
+@torch.inference_mode()
+def test_xpos_goes_on_where_training_ended() -> None:
+    model = decoder("xpos", longest=8)
+    assert (places() > 8).any()
+    whole = model.logits(model(embeddings(), places()))
+    for length in (1, 7, 8, 9, 23):
+        prefix = model.logits(model(embeddings()[:, :length], places(tokens=length)))
+        assert torch.allclose(prefix, whole[:, :length], atol=1e-5)
+    for first in (1, 100, 5000):
+        shifted = model.logits(model(embeddings(), places(first=first)))
+        assert torch.allclose(shifted, whole, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_what_a_decoder_computes_does_not_depend_on_its_longest_sequence() -> None:
+    short, long = (decoder("xpos", longest=longest)(embeddings(), places()) for longest in (8, 2048))
+    assert torch.allclose(short, long, atol=1e-5)
+
+
+@kinds
+def test_dropout_is_for_training_alone(kind: Literal["xpos", "sinusoidal"]) -> None:
+    plain = decoder(kind)
+    with torch.no_grad():
+        whole = plain(embeddings(), places())
+        for model in (decoder(kind, dropout=0.5), decoder(kind, attention_dropout=0.5)):
+            model.load_state_dict(plain.state_dict())
+            assert torch.equal(model(embeddings(), places()), whole)
+            one, other = (model.train()(embeddings(), places()) for _ in range(2))
+            assert (one - other).abs().max() > 0.01
 
 
 def test_xpos_turns_neighbouring_channels_and_lets_distant_ones_fade() -> None:
