@@ -242,6 +242,7 @@ def transformers_config(values: Mapping[str, Any], name: str) -> KosmosConfig:
             max_positions=text.read("max_position_embeddings", 2048),
             embedding_scale=text.read("scale_embedding", default=True),
             dropout=text.read("dropout", 0.1),
+            attention_dropout=text.read("attention_dropout", 0.1),
             eps=eps,
         ),
     )
