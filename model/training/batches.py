@@ -1,4 +1,4 @@
-"""The sequence of training batches: batch `n` is a pure function of (seed, n), so going on after a stop needs only n."""
+"""Training batches: batch `n` is a pure function of (seed, n), so that going on after a stop needs only n."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+
+from kosmos_eval.errors import KosmosEvalError
 
 from .dense import LABELS
 from .packing import ImageMarks, pack
@@ -56,8 +58,8 @@ def as_batch(documents: Documents, marks: ImageMarks, room: int = 0) -> Batch:
     )
 
 
-class BatchSource(Dataset[Batch]):
-    """Makes the batch of any number."""
+class BatchSource(Dataset["Batch | KosmosEvalError"]):
+    """Makes the batch of any number, or returns why it cannot: an error that a worker raised would lose its message."""
 
     def __init__(self, mixture: Mixture, marks: ImageMarks, parts: int) -> None:
         """Take what makes documents.
@@ -71,9 +73,13 @@ class BatchSource(Dataset[Batch]):
         self.marks = marks
         self.parts = parts
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> Batch | KosmosEvalError:
         """Return batch `number`: part `number % parts` of step `number // parts`."""
-        return as_batch(self.mixture.make(*divmod(number, self.parts)), self.marks, self.mixture.settings.room)
+        try:
+            documents = self.mixture.make(*divmod(number, self.parts))
+        except KosmosEvalError as error:
+            return error
+        return as_batch(documents, self.marks, self.mixture.settings.room)
 
 
 def batches(
@@ -96,11 +102,14 @@ def batches(
         process: which process this is.
         processes: how many share a step.
         workers: processes that draw ahead; 0 draws in this one.
+
+    Raises:
+        UsageError, DataError: a document cannot be made.
     """
     parts = accumulation * processes
     source = BatchSource(mixture, marks, parts)
     numbers = [step * parts + turn * processes + process for step in steps for turn in range(accumulation)]
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[Batch | KosmosEvalError] = DataLoader(
         source,
         batch_size=None,
         sampler=numbers,
@@ -108,4 +117,7 @@ def batches(
         prefetch_factor=4 if workers else None,
         generator=torch.Generator().manual_seed(0),  # for the workers' seeds, which nothing uses
     )
-    yield from loader
+    for batch in loader:
+        if isinstance(batch, KosmosEvalError):
+            raise batch
+        yield batch

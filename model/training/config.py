@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Precision = Literal["no", "bf16", "fp16"]
 Decay = Literal["linear", "cosine"]
 Trained = Literal["whole", "last layer", "nothing"]
+Broken = Literal["stop", "skip"]
 
 STREAMS = ("text", "captions", "grounded", "interleaved", "instructions", "own")
 """Streams of documents, by the names of their shares."""
@@ -138,21 +139,45 @@ class StreamSettings:
 class OwnSettings:
     """A user's own pictures with text.
 
+    A field of the shards is the extension of a member, or several apart by `;` of which the first that is there
+    counts, and with `:` behind it a key of the JSON object that the member holds: `txt`, `jpg;png`, `json:caption`.
+    A field of a dataset is a column.
+
     Attributes:
-        shards: WebDataset shards, a path with `*` or `{0000..0099}`; or
-        dataset: a folder that `datasets` has saved, a Parquet file, or a dataset of the Hugging Face Hub,
+        shards: WebDataset shards, a path that may have `*` and `{0000..0099}` in it; or
+        dataset: a folder that `datasets` has saved, a Parquet file, a folder of pictures, or a dataset of the Hugging
+            Face Hub, OWNER/NAME,
         split: of the dataset,
-        image: name of the column, or extension in the shards, that holds the picture; extensions apart by `;`
-        text: likewise of the text.
-        prompt: text in front of each text, not learnt in full.
+        revision: of a dataset of the Hub; empty for its main branch.
+        image: field of the picture; empty for the usual extensions, or the column `image`; `none` for text alone.
+        text: field of the text; empty for the extension `txt`, or the column `text`.
+        prompt: text in front of each text, learnt by the weight `[streams] prompts`; `{field}` stands for a field of
+            the record.
+        most_tokens: of a text; a longer one is cut there, and has no end to be learnt.
+        broken: what becomes of a record without text, or with a picture that cannot be read: `stop` the run, or
+            `skip` it with a warning and draw another.
     """
 
     shards: str = ""
     dataset: str = ""
     split: str = "train"
+    revision: str = ""
     image: str = ""
     text: str = ""
     prompt: str = ""
+    most_tokens: int = 200
+    broken: Broken = "stop"
+
+    def __post_init__(self) -> None:
+        if self.shards and self.dataset:
+            message = "[own]: expected shards or dataset, got both; put one of them into another format"
+            raise UsageError(message)
+        if self.shards and self.revision:
+            message = "[own] revision: expected to go with a dataset of the Hugging Face Hub, got shards"
+            raise UsageError(message)
+        if self.most_tokens < 1:
+            message = f"[own] most_tokens: expected at least 1, got {self.most_tokens}"
+            raise UsageError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +227,13 @@ class TrainingConfig:
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     dense: DenseSettings = field(default_factory=DenseSettings)
     model: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        named = bool(self.own.shards or self.own.dataset)
+        if named != ("own" in self.streams.shares):
+            got = "none" if not named else "data without a share"
+            message = f"[own]: expected shards or dataset, and a share `own` of [streams] with it, got {got}"
+            raise UsageError(message)
 
     def as_json(self) -> dict[str, Any]:
         """Return the whole as plain JSON values."""
@@ -284,7 +316,7 @@ def _value(kind: Any, value: object, where: str) -> object:  # noqa: ANN401  a t
         return value
     if (kind == int | None and value is None) or (kind is str and isinstance(value, str)):
         return value
-    if kind in {Precision, Decay, Trained} and value in choices:
+    if kind in {Precision, Decay, Trained, Broken} and value in choices:
         return value
     if kind == tuple[float, float] and isinstance(value, (list, tuple)) and len(value) == len(choices):
         return tuple(float(each) for each in value)
@@ -292,7 +324,7 @@ def _value(kind: Any, value: object, where: str) -> object:  # noqa: ANN401  a t
         return tuple(value)
     if kind == tuple[str, ...]:
         expected = f"a list of {', '.join(PARTS)}"
-    elif kind in {Precision, Decay, Trained}:
+    elif kind in {Precision, Decay, Trained, Broken}:
         expected = " or ".join(map(repr, choices))
     else:
         expected = getattr(kind, "__name__", str(kind))

@@ -2,31 +2,90 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from kosmos_eval.errors import DataError, UsageError
 
 from ..checkpoint import load_kosmos
+from ..config import KosmosConfig
 from ..kosmos import Kosmos
+from ..layouts import HEAD
 from ..locations import GRID
+from ..public_checkpoint import open_public, public_layout
+from ..specs import EMBEDDED, embedded_folder
+from ..tokenizer import Tokenizer, tokenizer_file
 from ..vision import freeze_but_last_layer
+from ..weights import CONFIG
 from .learner import Learner
+from .vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..config import KosmosConfig
-    from ..tokenizer import Tokenizer
     from .config import StartSettings, TrainingConfig
 
 STATE = "state.pt"
+MODEL = "model"
+
 
 _SHORTEST_WAVE = 4.0  # cells of the location grid
 _LONGEST_WAVE = 4.0 * GRID
+
+
+class Form(NamedTuple):
+    """What a run's model is, but for its weights."""
+
+    shape: KosmosConfig
+    tokenizer: Tokenizer
+
+
+def form_of(config: TrainingConfig) -> Form:
+    """Return the shape that `[model]` says, or else that of `[start] run`, and the tokenizer.
+
+    Where the decoder is taken from an earlier model, its tokenizer is taken with it; else it is newly trained.
+
+    Raises:
+        UsageError: neither says a shape, or the earlier run has no finished model to take it from.
+        DataError: it is malformed, or has another vocabulary than the tokenizer.
+    """
+    earlier = _model_folder(config.start.run) if config.start.run else None
+    if config.model:
+        shape = KosmosConfig.from_json(json.dumps(config.model), "[model]")
+    elif earlier is None:
+        got = f"{config.start.run} without a finished model" if config.start.run else "none of either"
+        message = f"[model]: expected the shape of a model, or a model folder in [start] run to take it from, got {got}"
+        raise UsageError(message)
+    elif (layout := public_layout(earlier)) is None:
+        shape = KosmosConfig.from_file(earlier / CONFIG)
+    else:
+        shape = open_public(earlier, layout, pickles=False).config
+    taken = earlier is not None and "decoder" in config.start.parts
+    tokenizer = Tokenizer.load(earlier) if taken and earlier is not None else train_tokenizer()
+    if shape.decoder.vocabulary != tokenizer.vocabulary_size:
+        message = (
+            f"[model] decoder.vocabulary: expected {tokenizer.vocabulary_size}, the tokenizer's ids, got "
+            f"{shape.decoder.vocabulary}"
+        )
+        raise DataError(message)
+    return Form(shape, tokenizer)
+
+
+def _start_folder(run: str) -> Path:
+    """Return the folder of an earlier run or of a model; `kosmos-tiny` and its like are the embedded ones."""
+    folder = Path(run).expanduser()
+    embedded = run in {spec.name for spec in EMBEDDED}
+    return embedded_folder(run) if embedded and not folder.is_dir() else folder
+
+
+def _model_folder(run: str) -> Path | None:
+    """Return the folder of a model that an earlier run has finished, or is; `None` without one."""
+    folder = _start_folder(run)
+    return next((each for each in (folder / MODEL, folder) if tokenizer_file(each).is_file()), None)
 
 
 def make_learner(config: TrainingConfig, shape: KosmosConfig, tokenizer: Tokenizer) -> Learner:
@@ -77,7 +136,7 @@ def place_locations(embedding: Tensor, tokenizer: Tokenizer) -> None:
 
 def _take_over(learner: Learner, start: StartSettings) -> None:
     """Copy the parts of an earlier run."""
-    weights = _weights(Path(start.run))
+    weights = _weights(_start_folder(start.run))
     own = learner.state_dict()
     taken = {name: value for name, value in weights.items() if _part(name) in start.parts and name in own}
     found = {_part(name) for name in taken}
@@ -104,7 +163,11 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     if not folder.is_dir():
         message = f"[start] run: expected {folder} to be the folder of a run or of a model, and there is none"
         raise UsageError(message)
-    return {f"model.{name}": value for name, value in load_kosmos(folder).model.state_dict().items()}
+    model = load_kosmos(folder).model
+    if model.decoder.head.weight is not model.decoder.embedding.weight:
+        message = f"[start] run: expected the head of {folder} to be its embedding, got one of its own ({HEAD})"
+        raise DataError(message)
+    return {f"model.{name}": value for name, value in model.state_dict().items()}
 
 
 def read_state(path: Path) -> dict[str, Any]:

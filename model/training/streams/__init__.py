@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from .grounded import Grounded
 from .interleaved import Interleaved
+from .own import Own
 from .pictures import Captions
 from .text import Instructions, Text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...tokenizer import Tokenizer
     from ..config import TrainingConfig
     from ..documents import Stream
@@ -23,11 +26,12 @@ def make_streams(tokenizer: Tokenizer, config: TrainingConfig) -> dict[str, Stre
         DataError: it cannot be read.
     """
     settings = config.streams
-    makers = {
+    makers: dict[str, Callable[[], Stream]] = {
         "text": lambda: Text(tokenizer, settings),
         "captions": lambda: Captions(tokenizer, settings),
         "grounded": lambda: Grounded(tokenizer, settings),
         "interleaved": lambda: Interleaved(tokenizer, settings),
         "instructions": lambda: Instructions(tokenizer, settings),
+        "own": lambda: Own(tokenizer, settings, config.own),
     }
     return {name: makers[name]() for name in settings.shares}
