@@ -37,16 +37,18 @@ def test_quick_gelu_is_near_gelu() -> None:
 
 
 def test_the_tiny_towers_finer_map_has_half_the_patch_size() -> None:
-    tower = VisionTower(KOSMOS_TINY.vision)
-    features = tower.features(torch.randn(1, 3, 96, 96))
-    assert features.tokens.shape == (1, 37, KOSMOS_TINY.vision.width)
+    config = KOSMOS_TINY.vision
+    assert config is not None
+    features = VisionTower(config).features(torch.randn(1, 3, 96, 96))
+    assert features.tokens.shape == (1, 37, config.width)
     assert features.fine_map is not None
-    assert features.fine_map.shape == (1, KOSMOS_TINY.vision.stem_widths[-2], 12, 12)
+    assert features.fine_map.shape == (1, config.stem_widths[-2], 12, 12)
     assert VisionTower(SMALL).features(torch.randn(1, 3, 16, 16)).fine_map is None
 
 
 def test_each_anchored_latent_starts_from_its_own_cell() -> None:
-    resampler = PerceiverResampler(KOSMOS_TINY)
+    resampler = Kosmos(KOSMOS_TINY).connector
+    assert isinstance(resampler, PerceiverResampler)
     assert resampler.grid == 6  # three cells a side, two tokens a cell
     features = torch.zeros(1, 37, 192)
     features[0, 1 + 6 * 2 + 5] = 4.0  # third row, last column: the last cell of the second row of cells
