@@ -67,7 +67,8 @@ class StartSettings:
     """Where the weights come from.
 
     Attributes:
-        run: folder of an earlier run, or of a model; empty for weights that the seed draws.
+        run: folder of an earlier run or of a model, or the name of an embedded model; empty for weights that the seed
+            draws. Without `[model]`, the model's shape is taken from there too.
         parts: what is taken from it, among `PARTS`; the rest is drawn.
     """
 

@@ -1,4 +1,4 @@
-"""A packed tree computes what its branches would as sequences of their own."""
+"""A packed forest computes what its branches would as sequences of their own."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from kosmos_eval.model import training
 from kosmos_eval.model.config import KosmosConfig
 from kosmos_eval.model.kosmos import Kosmos
 from kosmos_eval.model.training.config import read_config
-from kosmos_eval.model.training.packing import ImageMarks, Node, PackedBatch, Picture, Words, pack
+from kosmos_eval.model.training.packing import Document, ImageMarks, Node, PackedBatch, Picture, Words, pack
 
 SMOKE = Path(training.__file__).parent / "configs" / "smoke.toml"
 MARKS = ImageMarks(begin=1014, end=1015, latents=4)
 
-TREE = [
-    Node((Words((0,)), Picture(0))),
-    Node((Words((10, 11)), Words((12, 2), learn=True)), 0),
-    Node((Words((20, 21, 22)), Words((23,), learn=True), Picture(1)), 0),
-    Node((Words((30,)), Words((31, 32, 2), learn=True)), 2),
-    Node((Words((40,)), Words((41, 2), learn=True)), 2),
-]
+TREE = Document(
+    (
+        Node((Words((0,)), Picture(0))),
+        Node((Words((10, 11), 0.1), Words((12, 2), 1.0)), 0),
+        Node((Words((20, 21, 22)), Words((23,), 1.0), Picture(1)), 0),
+        Node((Words((30,)), Words((31, 32, 2), 1.0)), 2),
+        Node((Words((40,)), Words((41, 2), 1.0)), 2),
+    ),
+    stream=1,
+)
+OTHER = Document((Node((Words((0, 50, 51)), Words((52, 2), 1.0))),))
 PATHS = [[0, 1], [0, 2, 3], [0, 2, 4]]
 
 
@@ -39,27 +43,32 @@ def _logits(model: Kosmos, packed: PackedBatch, pictures: torch.Tensor) -> torch
         slots = torch.from_numpy(packed.image_slots)
         embeddings = model.embed(torch.from_numpy(packed.ids), slots, pictures)
         hidden = model.decoder(embeddings, torch.from_numpy(packed.positions), torch.from_numpy(packed.visible))
-        return model.decoder.logits(hidden[packed.source_rows, packed.source_columns])
+        logits: torch.Tensor = model.decoder.logits(hidden[packed.source_rows, packed.source_columns])
+        return logits
 
 
-def _path_alone(path: list[int]) -> list[Node]:
+def _path_alone(path: list[int]) -> Document:
     """Return the nodes of a path as a chain, only the last of them learnt."""
     nodes = []
     for depth, number in enumerate(path):
-        parts = TREE[number].parts
+        parts = TREE.nodes[number].parts
         if number != path[-1]:
             parts = tuple(Words(part.ids) if isinstance(part, Words) else part for part in parts)
         nodes.append(Node(parts, depth - 1 if depth else None))
-    return nodes
+    return Document(tuple(nodes))
 
 
-def test_packed_branches_have_the_logits_of_separate_sequences(model: Kosmos) -> None:
+@pytest.mark.parametrize("room", [0, 200], ids=["a row each", "side by side"])
+def test_packed_branches_have_the_logits_of_separate_sequences(model: Kosmos, room: int) -> None:
     pictures = torch.randn(2, 4, 32, generator=torch.Generator().manual_seed(0)) * 32**-0.5
-    other = [Node((Words((0, 50, 51)), Words((52, 2), learn=True)))]
-    packed = _logits(model, pack([other, TREE], MARKS), pictures)
+    whole = pack([OTHER, TREE], MARKS, room)
+    assert len(whole.ids) == (1 if room else 2)
+    packed = _logits(model, whole, pictures)[whole.streams == 1]
     chains = [_logits(model, pack([_path_alone(path)], MARKS), pictures) for path in PATHS]
-    exemplar = _logits(model, pack([[TREE[0], TREE[2]]], MARKS), pictures)
-    assert torch.allclose(packed[2:], torch.cat([chains[0], exemplar, chains[1], chains[2]]), atol=2e-5)
+    exemplar = _logits(model, pack([Document((TREE.nodes[0], TREE.nodes[2]))], MARKS), pictures)
+    assert torch.allclose(packed, torch.cat([chains[0], exemplar, chains[1], chains[2]]), atol=2e-5)
+    alone = _logits(model, pack([OTHER], MARKS), pictures)
+    assert torch.allclose(_logits(model, whole, pictures)[whole.streams == 0], alone, atol=2e-5)
 
 
 def test_a_chain_is_a_plain_causal_sequence() -> None:
@@ -71,9 +80,15 @@ def test_a_chain_is_a_plain_causal_sequence() -> None:
 
 def test_learnt_tokens_are_predicted_from_the_token_before() -> None:
     packed = pack([TREE], MARKS)
-    assert packed.targets.tolist() == [12, 2, 23, 31, 32, 2, 41, 2]
+    assert packed.targets.tolist() == [10, 11, 12, 2, 23, 31, 32, 2, 41, 2]
     before = packed.ids[packed.source_rows, packed.source_columns].tolist()
-    assert before == [11, 12, 22, 30, 31, 32, 40, 41]
+    assert before == [MARKS.end, 10, 11, 12, 22, 30, 31, 32, 40, 41]
+    assert packed.weights.tolist() == pytest.approx([0.1, 0.1, *[1.0] * 8])
+
+
+def test_the_first_token_of_a_document_is_learnt_from_nothing() -> None:
+    packed = pack([Document((Node((Words((0, 7), 1.0),)),))] * 2, MARKS, room=10)
+    assert packed.targets.tolist() == [7, 7]
 
 
 def test_pictures_keep_their_numbers() -> None:
@@ -84,7 +99,14 @@ def test_pictures_keep_their_numbers() -> None:
 
 
 def test_padding_sees_itself_and_is_seen_by_nothing() -> None:
-    short = [Node((Words((0, 50)), Words((2,), learn=True)))]
-    packed = pack([short, TREE], MARKS)
-    assert packed.visible[0, 3:].sum(-1).tolist() == [1] * (packed.ids.shape[1] - 3)
-    assert not packed.visible[0, :3, 3:].any()
+    packed = pack([OTHER, TREE], MARKS)
+    row = int(np.argmin((packed.positions > 0).sum(1)))
+    assert packed.visible[row, 5:].sum(-1).tolist() == [1] * (packed.ids.shape[1] - 5)
+    assert not packed.visible[row, :5, 5:].any()
+
+
+def test_documents_fill_rows_as_far_as_there_is_room() -> None:
+    documents = [Document((Node((Words((0,) * size),)),)) for size in (3, 9, 4, 5, 20)]
+    packed = pack(documents, ImageMarks(1, 2, 4), room=12)
+    lengths = sorted(int(np.trim_zeros(row).size) for row in np.where(packed.ids == 1, 0, 1))
+    assert lengths == [9, 12, 20]
