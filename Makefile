@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TRAIN := OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc_per_node 2 -m kosmos_eval.model.training
 
 .PHONY: demo test lint format types docs bench train train-smoke clean
 
@@ -25,12 +26,16 @@ types: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_model_cards.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/shared_context.py
 
 train: $(READY)
-	$(BIN)/torchrun --standalone --nproc_per_node 2 -m kosmos_eval.model.training model/training/configs/kosmos-tiny.toml
+	$(TRAIN) model/training/configs/kosmos-tiny-tower.toml
+	$(TRAIN) model/training/configs/kosmos-tiny-base.toml
+	$(TRAIN) model/training/configs/kosmos-tiny.toml
+	$(TRAIN) model/training/configs/kosmos-tiny-lm.toml
 
 train-smoke: $(READY)
 	$(BIN)/python -m kosmos_eval.model.training model/training/configs/smoke.toml

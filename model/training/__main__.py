@@ -26,8 +26,9 @@ def main(config: Path, output: Path | None, *, resume: bool) -> None:
     """Train a Kosmos model on microworld pictures, as CONFIG (TOML) says."""
     settings = read_config(config)
     folder = output if output is not None else Path("runs") / config.stem
-    from .loop import MODEL, Trainer  # noqa: PLC0415  torch takes seconds to import, and --help needs none
-    from .start import STATE  # noqa: PLC0415  as above
+    from .card import RECIPE, write_card  # noqa: PLC0415  torch takes seconds to import, and --help needs none
+    from .loop import Trainer  # noqa: PLC0415  as above
+    from .start import MODEL, STATE  # noqa: PLC0415  as above
 
     if (folder / STATE).exists() and not resume:
         message = f"{folder}: expected a folder without a training state, got one; add --resume, or name another folder"
@@ -37,11 +38,11 @@ def main(config: Path, output: Path | None, *, resume: bool) -> None:
         trainer.resume()
     trainer.train()
     if trainer.accelerator.is_main_process:
-        shutil.copyfile(config, folder / MODEL / "training.toml")
+        shutil.copyfile(config, folder / MODEL / RECIPE)
         processes = trainer.accelerator.num_processes
         launcher = ["python"] if processes == 1 else ["torchrun", "--standalone", "--nproc_per_node", str(processes)]
         command = shlex.join([*launcher, "-m", "kosmos_eval.model.training", *sys.argv[1:]])
-        (folder / MODEL / "command.txt").write_text(command + "\n", encoding="utf-8")
+        write_card(folder / MODEL, {"command": command, "processes": processes}, settings.run.final_items)
 
 
 def run() -> int:

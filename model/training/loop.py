@@ -3,8 +3,8 @@
     OUTPUT/
         state.pt         weights, optimiser and step, replaced in one move; what `--resume` starts from
         metrics.jsonl    a line every `log_every` steps, and one for each examination
-        loss.svg         the loss of each stream over the steps, drawn anew with every state
-        model/           the finished model's folder
+        loss.svg         the loss of each stream over the steps, drawn anew with states; see `curve.py`
+        model/           the finished model's folder, with its card
 
 A stop at any moment loses the steps since the last state and nothing else: batches are a function of seed and step,
 and so is dropout, so a resumed run ends with the same weights bit for bit as one that was never stopped.
@@ -19,21 +19,21 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from kosmos_eval.errors import DataError, RunRefusedError
+from kosmos_eval.errors import RunRefusedError
 
 from ..checkpoint import save_kosmos
-from ..config import KosmosConfig
 from .batches import Batch, batches
 from .config import config_from_tables
+from .curve import METRICS, Curve
 from .documents import Mixture
 from .exam import examine, said
 from .packing import ImageMarks
 from .schedule import learning_rate
-from .start import STATE, make_learner, read_state
+from .start import MODEL, STATE, form_of, make_learner, read_state
 from .streams import make_streams
-from .vocabulary import train_tokenizer
+from .streams.own import Own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,11 +42,12 @@ if TYPE_CHECKING:
     from .config import TrainingConfig
     from .learner import Losses
 
-METRICS = "metrics.jsonl"
-MODEL = "model"
-
 _PACE_ONLY = ("steps", "save_every", "measure_every", "measure_items", "final_items", "log_every", "workers")
 """Settings of `[run]` that a resumed run may change, for they leave the steps already done as they were."""
+
+
+_ALWAYS_PICTURES = {"captions", "grounded"}
+"""Streams all of whose documents have pictures; without them, some forward passes may not need the vision tower."""
 
 
 class Trainer:
@@ -60,28 +61,26 @@ class Trainer:
             output: its folder.
 
         Raises:
-            DataError: `[model]` is malformed, or has another vocabulary than the tokenizer.
+            UsageError: what `[start]` or `[own]` names is not there.
+            DataError: `[model]` is malformed, or has another vocabulary than the tokenizer; or data cannot be read.
         """
         self.config = config
         self.output = output
-        self.tokenizer = train_tokenizer()
-        shape = KosmosConfig.from_json(json.dumps(config.model), "[model]")
-        if shape.decoder.vocabulary != self.tokenizer.vocabulary_size:
-            message = f"[model] decoder.vocabulary: expected {self.tokenizer.vocabulary_size}, the tokenizer's ids"
-            raise DataError(message)
+        shape, self.tokenizer = form_of(config)
         self.streams = tuple(config.streams.shares)
-        self.mixture = Mixture(
-            make_streams(self.tokenizer, config), config.streams, config.run.seed, shape.image_size
-        )
+        self.mixture = Mixture(make_streams(self.tokenizer, config), config.streams, config.run.seed, shape.image_size)
         self.marks = ImageMarks(self.tokenizer.image_begin, self.tokenizer.image_end, shape.image_tokens)
+        always = config.streams.labelled or not _ALWAYS_PICTURES.isdisjoint(self.streams)
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # without it, several processes on a CPU are several runs
             mixed_precision=config.run.precision,
             gradient_accumulation_steps=config.run.accumulation,
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=not always)],
         )
         self.learner = make_learner(config, shape, self.tokenizer)
         self._wrapped, self.optimizer = self.accelerator.prepare(self.learner, self._optimizer())
         self.step = 0
+        self._curve = Curve(output)
 
     def _optimizer(self) -> torch.optim.AdamW:
         settings = self.config.optimiser
@@ -98,6 +97,9 @@ class Trainer:
         """Run the steps that are left, and return the folder of the finished model."""
         run = self.config.run
         self.output.mkdir(parents=True, exist_ok=True)
+        own = self._own
+        if own is not None and self.accelerator.is_main_process:
+            _say(own.summary)
         batches_ahead = self._batches()
         pace = _Pace(self.streams)
         for step in range(self.step, run.steps):
@@ -112,14 +114,19 @@ class Trainer:
                 pace = _Pace(self.streams)
             if self.step % run.save_every == 0 or last:
                 self.save()
+                if self.accelerator.is_main_process:
+                    self._curve.draw(last=last)
             if run.measure_every and self.step % run.measure_every == 0 and not last:
                 self._examine(run.measure_items)
                 pace = _Pace(self.streams)
         if self.accelerator.is_main_process:
             save_kosmos(self.learner.model, self.tokenizer, self.output / MODEL)
-        if run.final_items:
-            self._examine(run.final_items)
         return self.output / MODEL
+
+    @property
+    def _own(self) -> Own | None:
+        stream = self.mixture.streams.get("own")
+        return stream if isinstance(stream, Own) else None
 
     def _batches(self) -> Iterator[Batch]:
         run = self.config.run
@@ -158,6 +165,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             "config": self.config.as_json(),
+            "own": None if self._own is None else self._own.fingerprint,
         }
         partial = self.output / f"{STATE}.partial"
         with partial.open("wb") as file:
@@ -170,7 +178,7 @@ class Trainer:
         """Go back to the saved state of the output folder; without one, begin at the first step.
 
         Raises:
-            RunRefusedError: the state was made by another configuration.
+            RunRefusedError: the state was made by another configuration, or with other data of a user's own.
             DataError: the state cannot be read.
         """
         path = self.output / STATE
@@ -178,6 +186,9 @@ class Trainer:
             return
         state = read_state(path)
         self._refuse_other(state["config"], state["step"])
+        if self._own is not None and self._own.fingerprint != state["own"]:
+            message = f"{self.output}: expected [own] to have the records of the saved state, got others"
+            raise RunRefusedError(message)
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
@@ -188,7 +199,8 @@ class Trainer:
     def _refuse_other(self, before: dict[str, Any], done: int) -> None:
         """Raise when the state's steps are not those that this configuration would have done."""
         now = json.loads(json.dumps(self.config.as_json()))
-        before = json.loads(json.dumps(before))
+        earlier = config_from_tables(before, STATE)  # with the defaults of settings that are newer than the state
+        before = json.loads(json.dumps(earlier.as_json()))
         for table, values in now.items():
             for name in sorted(values.keys() | before[table].keys()):
                 old, new = before[table].get(name), values.get(name)
@@ -201,7 +213,7 @@ class Trainer:
                     )
                     raise RunRefusedError(message)
         rate = learning_rate(self.config, max(0, done - 1))
-        saved = learning_rate(config_from_tables(before, STATE), max(0, done - 1))
+        saved = learning_rate(earlier, max(0, done - 1))
         if rate != saved:
             message = (
                 f"{self.output}: expected step {done} to have learning rate {saved:g}, as the saved state has it, got "

@@ -42,7 +42,7 @@ class Grounded:
     def make(self, subject: str, documents: Documents) -> tuple[Node, ...]:
         """Return a grounded picture."""
         scene = make_scene(subject)
-        found, described = (*make_references(scene, subject, 2), *make_references(scene, subject, 1))[:2]
+        found, described = make_references(scene, subject, 2)  # every scene has two
         asked = f"{GROUNDING}<phrase> {found.text}</phrase>"
         shown = f"{GROUNDING}<phrase> It</phrase>{object_text(described.thing)} is"
         return (
