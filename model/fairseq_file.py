@@ -1,14 +1,15 @@
 """The weights of a fairseq checkpoint, without fairseq and without running what the file holds.
 
-A `.pt` file is a pickle, and fairseq keeps its options in it as objects of its own classes. Only what tensors are
-made of is taken from it; every other class becomes an empty stand-in, so neither fairseq need be installed nor can
-a file run code.
+A `.pt` file is a pickle, and fairseq keeps its options in it, some as objects of its own classes. Only what tensors
+and plain options are made of is taken from it; every other class becomes an empty stand-in, so neither fairseq need be
+installed nor can a file run code.
 """
 
 from __future__ import annotations
 
 import pickle
 import zipfile
+from argparse import Namespace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ import torch
 from kosmos_eval.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _TAKEN = {
+    ("argparse", "Namespace"),
     ("collections", "OrderedDict"),
     ("torch._utils", "_rebuild_tensor"),
     ("torch._utils", "_rebuild_tensor_v2"),
@@ -33,6 +36,7 @@ class FairseqFile:
 
     Attributes:
         shapes: key to shape.
+        options: of the model, those with plain values; none where the file has no options, or not as fairseq has them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,10 +62,21 @@ class FairseqFile:
             raise DataError(message)
         self._tensors: dict[str, torch.Tensor] = model
         self.shapes = {name: tuple(tensor.shape) for name, tensor in model.items()}
+        self.options = _options(state)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a weight as it is stored."""
         return self._tensors[name]
+
+
+def _options(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the model, from where fairseq keeps them today (`cfg`) or kept them before (`args`)."""
+    whole = state.get("cfg")
+    for options in (whole.get("model") if isinstance(whole, dict) else None, state.get("args")):
+        values = vars(options) if isinstance(options, Namespace) else options
+        if isinstance(values, dict):
+            return {str(name): value for name, value in values.items() if type(value) in (bool, int, float, str)}
+    return {}
 
 
 class _StandIn:

@@ -14,16 +14,18 @@ Sources: `Kosmos2ForConditionalGeneration` and `Kosmos2Config` of transformers 5
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosmos_eval.errors import DataError
 
 from .config import KOSMOS_2, ConnectorConfig, DecoderConfig, KosmosConfig, VisionConfig
+from .transformers_fields import UNDECIDING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     Shapes = Mapping[str, Sequence[int]]
 
@@ -162,12 +164,29 @@ UNILM = PublicLayout(
 Plain = TypeVar("Plain", int, float, bool)
 
 
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the name of what is read in front of a message that does not begin with it."""
+    try:
+        yield
+    except DataError as error:
+        message = str(error) if str(error).startswith(name) else f"{name}: {error}"
+        raise DataError(message) from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """An object of a transformers config.json; what it leaves out has the value that transformers gives it."""
+    """An object of named values; what it leaves out has the value that its library gives it.
+
+    Attributes:
+        values: by name.
+        name: how messages call the object.
+        known: names of the values that have been looked at.
+    """
 
     values: Mapping[str, Any]
     name: str
+    known: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, values: object, name: str) -> _Section:
@@ -177,33 +196,58 @@ class _Section:
         return cls(values or {}, name)
 
     def read(self, key: str, default: Plain) -> Plain:
+        self.known.add(key)
         value = self.values.get(key, default)
         kind: type[Any] = type(default)
         if type(value) not in {float: (int, float)}.get(kind, (kind,)):
             message = f"{self.name}: expected {key} to be a value such as {default!r}, got {value!r:.60}"
+            raise DataError(message)
+        if kind is int and value < 1:
+            message = f"{self.name}: expected {key} to be 1 or more, got {value}"
             raise DataError(message)
         read: Plain = kind(value)
         return read
 
     def expect(self, key: str, value: object) -> None:
         """Raise if a field has another value than the one that the model computes with."""
-        found = self.values.get(key, value)
-        if found != value:
+        self.known.add(key)
+        found = self.values.get(key)
+        if found is not None and (type(found) is not type(value) or found != value):
             message = f"{self.name}: expected {key} to be {value!r}, as every KOSMOS-2 has it, got {found!r:.60}"
             raise DataError(message)
+
+    def refuse_others(self) -> None:
+        """Raise if there is a field that has not been looked at and may decide something."""
+        said = {key for key, value in self.values.items() if value is not None}
+        if others := sorted(said - self.known - UNDECIDING):
+            message = f"{self.name}: expected only fields of a KOSMOS-2, got also {', '.join(others)}"
+            raise DataError(message)
+
+
+_FIXED: Mapping[str, object] = MappingProxyType(
+    {
+        "add_cross_attention": False,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "is_encoder_decoder": False,
+        "pad_token_id": 1,
+        "pruned_heads": {},
+    }
+)
+"""What a transformers configuration may say in any of its objects, and never says otherwise for a KOSMOS-2."""
 
 
 def transformers_config(values: Mapping[str, Any], name: str) -> KosmosConfig:
     """Return the configuration that a transformers config.json holds.
 
-    Fields that decide nothing here are passed over; those that would change the arithmetic are checked.
+    Fields that decide nothing are passed over, all others are read or checked; a field that is not known is refused.
 
     Args:
         values: the parsed JSON.
         name: how messages call it.
 
     Raises:
-        DataError: it is another kind of model's, or has a value that KOSMOS-2 never has.
+        DataError: it is another kind of model's, or has a field or a value that KOSMOS-2 never has.
     """
     whole = _Section(values, name)
     if values.get("model_type") != "kosmos-2":
@@ -211,10 +255,22 @@ def transformers_config(values: Mapping[str, Any], name: str) -> KosmosConfig:
         raise DataError(message)
     text = _Section.of(values.get("text_config"), f"{name}: text_config")
     vision = _Section.of(values.get("vision_config"), f"{name}: vision_config")
-    for key, value in (("activation_function", "gelu"), ("bos_token_id", 0), ("pad_token_id", 1), ("eos_token_id", 2)):
-        text.expect(key, value)
-    text.expect("add_cross_attention", value=False)
+    for section in (whole, text, vision):
+        for key, value in _FIXED.items():
+            section.expect(key, value)
+    text.expect("activation_function", "gelu")
     vision.expect("num_channels", 3)
+    with _naming(name):
+        config = _transformers_shape(whole, text, vision)
+    whole.known.update(("text_config", "vision_config", "tie_word_embeddings"))
+    text.known.add("tie_word_embeddings")
+    for section in (whole, text, vision):
+        section.refuse_others()
+    return config
+
+
+def _transformers_shape(whole: _Section, text: _Section, vision: _Section) -> KosmosConfig:
+    vision.known.add("hidden_act")
     if (activation := vision.values.get("hidden_act", "quick_gelu")) not in ("quick_gelu", "gelu"):
         message = f"{vision.name}: expected hidden_act to be 'quick_gelu' or 'gelu', got {activation!r:.60}"
         raise DataError(message)
@@ -248,27 +304,46 @@ def transformers_config(values: Mapping[str, Any], name: str) -> KosmosConfig:
     )
 
 
+def has_own_head(values: Mapping[str, Any]) -> bool:
+    """Return whether a transformers config.json says that the head is not the embedding, as it has to in both places.
+
+    Where it does not, a stored head that differs from the embedding counts all the same.
+    """
+    sections = (values, values.get("text_config") or {})
+    return all(section.get("tie_word_embeddings") is False for section in sections)
+
+
 _HEAD_WIDTH = 64
 """Channels of a head in all three parts of the released KOSMOS-2: 2048 / 32 and 1024 / 16."""
 
 
-def unilm_config(shapes: Shapes, name: str) -> KosmosConfig:
-    """Return the configuration that the shapes of a unilm checkpoint's weights tell.
+def unilm_config(shapes: Shapes, name: str, options: Mapping[str, Any] = MappingProxyType({})) -> KosmosConfig:
+    """Return the configuration that the shapes of a unilm checkpoint's weights tell, and its options.
 
-    They do not tell heads, which are taken to have 64 channels, nor positions, taken to be 2,048: both as released.
+    Shapes do not tell positions, taken to be 2,048 as released, nor heads. The decoder's are those of the options, and
+    have 64 channels where there are none, as released; the tower's have 64 channels always, as all of open_clip's do.
 
     Args:
         shapes: key to shape.
         name: how messages call the checkpoint.
+        options: of the model, as fairseq stores them; may be empty.
 
     Raises:
-        DataError: the weights are not those of a KOSMOS-2.
+        DataError: the weights or the options are not those of a KOSMOS-2.
     """
+    stated = _Section({key: value for key, value in options.items() if value is not None}, f"{name}: model options")
+    stated.expect("activation_fn", "gelu")
+    stated.expect("no_token_positional_embeddings", value=False)
+    with _naming(name):
+        return _unilm_shape(shapes, stated)
+
+
+def _unilm_shape(shapes: Shapes, stated: _Section) -> KosmosConfig:
 
     def sizes(ours: str) -> Sequence[int]:
         key = UNILM.name_of(ours)
         if key not in shapes:
-            message = f"{name}: expected the weights of a KOSMOS-2, got none named {key}"
+            message = f"expected the weights of a KOSMOS-2, got none named {key}"
             raise DataError(message)
         return shapes[key]
 
@@ -279,18 +354,23 @@ def unilm_config(shapes: Shapes, name: str) -> KosmosConfig:
     vocabulary, width = sizes("decoder.embedding.weight")
     vision_width, _, patch_size, _ = sizes(STEM)
     grid = round((sizes("vision.positions")[0] - 1) ** 0.5)
-    heads = width // _HEAD_WIDTH
+    heads = stated.read("decoder_attention_heads", width // _HEAD_WIDTH)
+    for part, known in (("decoder", "decoder_attention_heads" in stated.values), ("tower", False)):
+        size = width if part == "decoder" else vision_width
+        if size % _HEAD_WIDTH and not known:
+            message = f"expected the {part} to be a multiple of {_HEAD_WIDTH} channels wide, got {size}"
+            raise DataError(message)
     return KosmosConfig(
-        vision=replace(
-            KOSMOS_2.vision,
+        vision=VisionConfig(
             image_size=grid * patch_size,
             patch_size=patch_size,
             width=vision_width,
             layers=layers("vision.blocks.*.attention_norm"),
             heads=vision_width // _HEAD_WIDTH,
             hidden=sizes("vision.blocks.0.fc1.weight")[0],
+            normalise=True,
         ),
-        connector=replace(KOSMOS_2.connector, queries=sizes("connector.queries")[0], heads=heads),
+        connector=ConnectorConfig("x-attention", queries=sizes("connector.queries")[0], heads=heads),
         decoder=replace(
             KOSMOS_2.decoder,
             vocabulary=vocabulary,
@@ -298,5 +378,6 @@ def unilm_config(shapes: Shapes, name: str) -> KosmosConfig:
             layers=layers("decoder.blocks.*.attention_norm"),
             heads=heads,
             hidden=sizes("decoder.blocks.0.feed_forward.fc1.weight")[0],
+            embedding_scale=not stated.read("no_scale_embedding", default=False),
         ),
     )

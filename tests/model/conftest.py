@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import PIL.Image
 import pytest
+import sentencepiece
 import torch
 
 from kosmos_eval.model.config import ConnectorConfig, DecoderConfig, KosmosConfig, VisionConfig
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from kosmos_eval.request import Request
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz ?:.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+ODD_LETTERS = (
+    "\N{NO-BREAK SPACE}\N{ZERO WIDTH SPACE}\N{IDEOGRAPHIC SPACE}\N{LATIN SMALL LIGATURE FI}"
+    "\N{FULLWIDTH DIGIT ONE}\N{LATIN SMALL LETTER E WITH ACUTE}\N{CJK UNIFIED IDEOGRAPH-6C34}\N{SLIGHTLY SMILING FACE}"
+)
 
 
 class LetterTokenizer:
@@ -122,6 +129,29 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def pieces() -> Callable[..., bytes]:
+    """Trains a SentencePiece model of 300 pieces, numbered as KOSMOS-2's is, on random words."""
+
+    def trained(rule: str = "nmt_nfkc") -> bytes:
+        rng = random.Random(5)
+        letters = "abcdefghijklmnopqrstuvwxyz0123456789.,'<>_/"
+        words = ["".join(rng.choices(letters, k=rng.randint(1, 8))) for _ in range(400)]
+        words += ["word", "phrase", "patch", *ODD_LETTERS]
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(" ".join(rng.choices(words, k=9)) for _ in range(300)),
+            model_writer=model,
+            vocab_size=300,
+            minloglevel=3,
+            num_threads=1,
+            normalization_rule_name=rule,
+        )
+        return model.getvalue()
+
+    return trained
 
 
 @pytest.fixture(scope="session")

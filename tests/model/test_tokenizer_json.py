@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import shutil
@@ -58,29 +57,13 @@ TEXTS = (
 )
 
 
-def trained(rule: str) -> bytes:
-    """A SentencePiece model of random words."""
-    rng = random.Random(5)
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,'<>_/"
-    words = ["".join(rng.choices(letters, k=rng.randint(1, 8))) for _ in range(400)] + ["word", "phrase", "patch", *ODD]
-    lines = (" ".join(rng.choices(words, k=9)) for _ in range(300))
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=lines,
-        model_writer=model,
-        vocab_size=300,
-        minloglevel=3,
-        num_threads=1,
-        normalization_rule_name=rule,
-    )
-    return model.getvalue()
-
-
 @pytest.fixture(scope="module", params=["nmt_nfkc", "identity"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pieces: Callable[[str], bytes]
+) -> Path:
     """The SentencePiece model, and in `saved` what transformers writes of it."""
     folder = tmp_path_factory.mktemp(request.param)
-    (folder / RELEASED_FILE_NAME).write_bytes(trained(request.param))
+    (folder / RELEASED_FILE_NAME).write_bytes(pieces(request.param))
     theirs = transformers.XLMRobertaTokenizer.from_pretrained(str(folder))
     transformers.Kosmos2Processor(clip.CLIPImageProcessorPil(), theirs).save_pretrained(folder / "saved")
     return folder
