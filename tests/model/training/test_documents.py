@@ -1,27 +1,28 @@
-"""What training documents say, and that they say it as evaluation prompts do."""
+"""The mixture of a step: a pure function of seed and step, with each stream's share of the tokens."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
-from kosmos_eval.microworld.mini import vqa_items
-from kosmos_eval.model.training.config import DataSettings
+from kosmos_eval.errors import DataError
+from kosmos_eval.microworld.draws import Draws
+from kosmos_eval.model.training.batches import as_batch, batches
+from kosmos_eval.model.training.config import RunSettings, StreamSettings, TrainingConfig
 from kosmos_eval.model.training.dense import ABSENT, LABELS
-from kosmos_eval.model.training.documents import WRONG_CANDIDATES, DocumentMaker, Documents, exemplar, query
-from kosmos_eval.model.training.packing import Picture, Words
+from kosmos_eval.model.training.documents import Documents, Mixture, kind_of, written
+from kosmos_eval.model.training.packing import ImageMarks, Node, Picture
+from kosmos_eval.model.training.streams import make_streams
 from kosmos_eval.model.training.vocabulary import train_tokenizer
 
 if TYPE_CHECKING:
     from kosmos_eval.model.tokenizer import Tokenizer
 
-KINDS = {
-    "question answering": DataSettings(pictures=4, imageless=0.0, few_shot=0.0, captions=0.0),
-    "captions": DataSettings(pictures=4, few_shot=0.0, captions=1.0),
-    "few-shot": DataSettings(pictures=6, few_shot=1.0, most_shots=2),
-    "raven": DataSettings(pictures=24, few_shot=0.0, raven=1.0),
-}
+SIDE = 32
+MARKS = ImageMarks(begin=1014, end=1015, latents=4)
+SHARES = {"text": 0.3, "captions": 0.2, "grounded": 0.2, "interleaved": 0.2, "instructions": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -29,94 +30,90 @@ def tokenizer() -> Tokenizer:
     return train_tokenizer()
 
 
-def _make(tokenizer: Tokenizer, kind: str, step: int = 0) -> Documents:
-    return DocumentMaker(tokenizer, KINDS[kind], seed=1).make(step)
+def _mixture(tokenizer: Tokenizer, tokens: int = 2000, seed: int = 1, **settings: float) -> Mixture:
+    asked = StreamSettings(tokens=tokens, **(settings or {**SHARES, "labelled": 2}))  # type: ignore[arg-type]  counts among shares
+    config = TrainingConfig(run=RunSettings(seed=seed, steps=1), streams=asked)
+    return Mixture(make_streams(tokenizer, config), asked, seed, SIDE)
 
 
-def _text(tokenizer: Tokenizer, documents: Documents, leaf: int, tree: int = 0) -> str:
-    """Return the path to a node as text, pictures as <image>, learnt words in brackets."""
-    nodes = documents.trees[tree]
-    path: list[int] = []
-    number: int | None = leaf
-    while number is not None:
-        path.insert(0, number)
-        number = nodes[number].parent
-    said = []
-    for part in (part for each in path for part in nodes[each].parts):
-        if isinstance(part, Picture):
-            said.append("<image>")
-        else:
-            words = tokenizer.decode(part.ids) + ("</s>" if tokenizer.eos in part.ids else "")
-            said.append(f"[{words}]" if part.learn else words)
-    return " ".join(each for each in said if each)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_documents_are_a_function_of_seed_and_step(tokenizer: Tokenizer, kind: str) -> None:
-    first, again, later = _make(tokenizer, kind), _make(tokenizer, kind), _make(tokenizer, kind, step=1)
+def test_documents_are_a_function_of_seed_step_and_part(tokenizer: Tokenizer) -> None:
+    first, again = (_mixture(tokenizer).make(3, 1) for _ in range(2))
     assert first.trees == again.trees
     assert all(one.equal(other) for one, other in zip(first.pixels, again.pixels, strict=True))
-    shown = [[labels.tolist() for labels in each.labels] for each in (first, again, later)]
-    assert shown[0] == shown[1]
-    assert shown[0] != shown[2]
+    assert [each.tolist() for each in first.labels] == [each.tolist() for each in again.labels]
+    others = [_mixture(tokenizer).make(4, 1), _mixture(tokenizer).make(3, 2), _mixture(tokenizer, seed=2).make(3, 1)]
+    assert all(other.trees != first.trees for other in others)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_picture_has_one_place_and_labels(tokenizer: Tokenizer, kind: str) -> None:
-    documents = _make(tokenizer, kind)
-    parts = (part for tree in documents.trees for node in tree for part in node.parts)
-    assert [part.number for part in parts if isinstance(part, Picture)] == list(range(len(documents.pixels)))
+def test_each_stream_has_its_share_of_the_tokens_to_within_a_document(tokenizer: Tokenizer) -> None:
+    documents = _mixture(tokenizer).make(0)
+    for number, share in enumerate(SHARES.values()):
+        own = [document.text_tokens for document in documents.trees if document.stream == number]
+        assert sum(own) >= share * 2000 > sum(own[:-1])
+
+
+def test_what_a_stream_makes_does_not_depend_on_the_others(tokenizer: Tokenizer) -> None:
+    among, alone = _mixture(tokenizer).make(5), _mixture(tokenizer, tokens=600, text=1.0).make(5)
+    assert [document.nodes for document in among.trees if document.stream == 0] == [
+        document.nodes for document in alone.trees
+    ]
+
+
+def test_every_picture_has_one_place_and_labels(tokenizer: Tokenizer) -> None:
+    documents = _mixture(tokenizer).make(0)
+    parts = (part for tree in documents.trees for node in tree.nodes for part in node.parts)
+    placed = [part.number for part in parts if isinstance(part, Picture)]
+    assert placed == list(range(len(documents.pixels) - 2))  # two are labelled and in no document
     assert [labels.shape for labels in documents.labels] == [(LABELS,)] * len(documents.pixels)
     assert all((labels != ABSENT).any() for labels in documents.labels)
 
 
-def test_a_question_reads_as_the_benchmark_asks_it(tokenizer: Tokenizer) -> None:
-    text = _text(tokenizer, _make(tokenizer, "question answering"), leaf=1)
-    before, answer = text.split(" Answer: ")
-    assert before.startswith("<image> Question: ")
-    assert before.endswith("?")
-    assert answer.startswith("[")
-    assert answer.endswith("</s>]")
-
-
-def test_a_caption_reads_as_the_benchmark_asks_it(tokenizer: Tokenizer) -> None:
-    text = _text(tokenizer, _make(tokenizer, "captions"), leaf=1)
-    assert text.startswith("<image> An image of [")
-    assert text.endswith("</s>]")
-
-
-def test_a_matrix_reads_as_the_benchmark_asks_it(tokenizer: Tokenizer) -> None:
-    documents = _make(tokenizer, "raven")
-    texts = [_text(tokenizer, documents, leaf) for leaf in range(1, len(documents.trees[0]))]
-    context = "Here are eight images:" + " <image>" * 8
-    assert texts == [
-        f"{context} The following image is: <image> Is it correct? [{answer}</s>]"
-        for answer in ("Yes", *("No",) * WRONG_CANDIDATES)
+def test_processes_and_accumulation_share_the_batches_of_a_step(tokenizer: Tokenizer) -> None:
+    mixture = _mixture(tokenizer, tokens=60, text=1.0)
+    alone = list(batches(mixture, MARKS, steps=range(2), accumulation=4))
+    pair = [
+        list(batches(mixture, MARKS, steps=range(2), accumulation=2, process=process, processes=2))
+        for process in range(2)
     ]
+    woven = [pair[number % 2][number // 2] for number in range(8)]
+    assert all(one.ids.equal(other.ids) for one, other in zip(alone, woven, strict=True))
+    later = next(iter(batches(mixture, MARKS, steps=range(1, 2), accumulation=4)))
+    assert later.ids.equal(alone[4].ids)
 
 
-def test_few_shot_exemplars_stand_in_a_row(tokenizer: Tokenizer) -> None:
-    documents = _make(tokenizer, "few-shot")
-    text = _text(tokenizer, documents, leaf=len(documents.trees[0]) - 1)
-    *exemplars, last = text.split("<image>")[1:]
-    assert exemplars
-    assert all(each.startswith(" Question: ") and " Answer: [" in each and "</s>" not in each for each in exemplars)
-    assert last.endswith("</s>]")
+def test_workers_make_the_same_batches_and_pass_on_what_goes_wrong(tokenizer: Tokenizer) -> None:
+    mixture = _mixture(tokenizer, tokens=60, text=1.0)
+    here = list(batches(mixture, MARKS, steps=range(3)))
+    there = list(batches(mixture, MARKS, steps=range(3), workers=1))
+    assert all(one.ids.equal(other.ids) for one, other in zip(here, there, strict=True))
+    mixture.streams = {"text": _Broken()}
+    with pytest.raises(DataError) as caught:
+        next(batches(mixture, MARKS, steps=range(1), workers=1))
+    assert str(caught.value) == "a record is broken"
 
 
-def test_an_exemplar_is_the_tokens_of_one_segment(tokenizer: Tokenizer) -> None:
-    for item in list(vqa_items("train"))[:200]:
-        question = item.question
-        prompt, answer = exemplar(tokenizer, question)
-        whole = f"Question: {question.text} Answer: {question.answer}"
-        assert [*prompt.ids, *answer.ids] == tokenizer.encode(whole)
-        asked = query(tokenizer, question, 0).parts
-        assert asked == (prompt, Words((*answer.ids, tokenizer.eos), learn=True))
+class _Broken:
+    def make(self, subject: str, documents: Documents) -> tuple[Node, ...]:
+        del subject, documents
+        message = "a record is broken"
+        raise DataError(message)
 
 
-def test_pictures_can_be_left_out(tokenizer: Tokenizer) -> None:
-    settings = DataSettings(pictures=8, imageless=0.5, few_shot=0.0, captions=0.0)
-    trees = DocumentMaker(tokenizer, settings, seed=1).make(0).trees
-    shown = [any(isinstance(part, Picture) for part in tree[0].parts) for tree in trees]
-    assert sum(shown) == 8
-    assert len(shown) > 8
+def test_a_batch_has_a_picture_of_its_own_for_each_slot(tokenizer: Tokenizer) -> None:
+    batch = as_batch(_mixture(tokenizer).make(0), MARKS, room=256)
+    slots = batch.image_slots[batch.image_slots >= 0]
+    assert slots.unique().tolist() == list(range(4 * (len(batch.pixels) - 2)))
+    assert batch.pixels.shape[1:] == (3, SIDE, SIDE)
+    assert torch.isfinite(batch.pixels).all()
+
+
+def test_kinds_are_drawn_as_often_as_their_shares() -> None:
+    drawn = [kind_of(Draws(f"kind|{number}"), (("a", 0.7), ("b", 0.3))) for number in range(2000)]
+    assert drawn.count("a") / 2000 == pytest.approx(0.7, abs=0.03)
+
+
+def test_an_answer_ends_and_its_prompt_is_learnt_a_little(tokenizer: Tokenizer) -> None:
+    prompt, answer = written(tokenizer, "Question: what is it? Answer:", "a star", 0, 0.1).parts
+    assert prompt == (tuple(tokenizer.encode("Question: what is it? Answer:")), 0.1)
+    assert answer == ((*tokenizer.encode("a star"), tokenizer.eos), 1.0)
+    assert written(tokenizer, "", "a star", 0, 0.1).parts == (answer,)
