@@ -107,7 +107,7 @@ def open_table(settings: OwnSettings, image: str, texts: Sequence[str]) -> Table
     if image != NO_PICTURES:
         try:
             rows = rows.cast_column(image, ImageFeature(decode=False))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, NotImplementedError) as error:  # the last of them is Arrow's
             message = f"[own] image: expected column {image} of {label} to hold pictures, got {rows.features[image]}"
             raise DataError(message) from error
     if not len(rows):
