@@ -7,10 +7,11 @@ number + 1, and after the last piece the tags, in the order of `TAGS`. With the 
 
 Which file the folder holds says which kind of tokenizer it is:
 
-    tokenizer.model            a model of this project's own. Text never becomes a tag: `<image>` in a question is
-                               seven or more ordinary pieces.
-    sentencepiece.bpe.model    KOSMOS-2's. After the tags come 1,024 locations, `<patch_index_0000>` and on: 64013 to
-                               65036. The tags of `MARKUP` and the locations are tokens when they stand in a text, and
+    tokenizer.model            without markup. Text never becomes a tag: `<image>` in a question is seven or more
+                               ordinary pieces.
+    sentencepiece.bpe.model    with KOSMOS-2's markup, as the released model and the embedded ones have it. After the
+                               tags come 1,024 locations, `<patch_index_0000>` and on: 64013 to 65036 in the released
+                               one. The tags of `MARKUP` and the locations are tokens when they stand in a text, and
                                are written out when tokens are decoded; what stands between them is tokenised piece
                                by piece. All other tags stay out of reach of a text: none can fake an image or an end.
     tokenizer.json             the same as transformers 5 saves it, read where it stands alone: see `tokenizer_json.py`.

@@ -166,7 +166,9 @@ def _count(scene: Scene, draws: Draws) -> _Asked:
 def _attribute(attribute: str, spelling: str, scene: Scene, draws: Draws) -> _Asked:
     """Ask for one thing's attribute, named by the others."""
     forms = draws.shuffled(_WITHOUT[attribute])
-    named = next(named for named in (descriptions(scene, form) for form in forms) if named)  # a place always fits one alone
+    named = next(
+        named for named in (descriptions(scene, form) for form in forms) if named
+    )  # a place always fits one alone
     words, thing = draws.choice(named)
     return _Asked(f"What {spelling} is the {words}?", getattr(thing, attribute), f"what {spelling} is the")
 

@@ -29,7 +29,5 @@ def make_references(scene: Scene, subject: str, count: int) -> tuple[Reference, 
         count: number of expressions; a scene gives at least one for each thing, and where it gives no more, fewer
             come back.
     """
-    every = [
-        Reference(f"the {words}", thing) for form in _FORMS for words, thing in descriptions(scene, form)
-    ]
+    every = [Reference(f"the {words}", thing) for form in _FORMS for words, thing in descriptions(scene, form)]
     return tuple(Draws(f"references|{subject}").sample(every, count))

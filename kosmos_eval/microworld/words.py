@@ -1,4 +1,4 @@
-"""Words to be read: pronounceable strings of capitals, some of them held back, written into a picture letter by letter."""
+"""Words to be read: pronounceable strings of capitals, some held back, drawn into a picture letter by letter."""
 
 from __future__ import annotations
 

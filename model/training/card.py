@@ -1,6 +1,6 @@
 """A trained model's card: what it is, how it was made, and what it knows, as `card.json` beside its weights.
 
-    python -m kosmos_eval.model.training.card FOLDER [--items N]        examine it again, and write its card anew
+python -m kosmos_eval.model.training.card FOLDER [--items N]        examine it again, and write its card anew
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def chart(lines: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
 def _plot(values: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ANN401  Altair's classes are made anew by every version
     import altair as alt  # noqa: PLC0415  as above
 
-    return alt.Chart(alt.Data(values=list(values)))  # type: ignore[no-untyped-call]  Altair's own gap
+    return alt.Chart(alt.Data(values=list(values)))  # type: ignore[no-untyped-call]  # Altair's own gap
 
 
 def _loss_part(lines: Sequence[Mapping[str, Any]], across: Any) -> Any:  # noqa: ANN401  as above

@@ -122,11 +122,10 @@ class DenseHeads(nn.Module):
     def forward(self, features: VisionFeatures, embeddings: Float[Tensor, "P K D"], labels: Int[Tensor, "P L"]) -> Seen:
         """Return the loss over all labels that the pictures have."""
         scale = embeddings.shape[-1] ** 0.5  # as the decoder reads them
-        held = self.embeddings(scale * embeddings.transpose(1, 2).unflatten(-1, (self.side, self.side)))
+        held = self.embeddings(_plane(scale * embeddings, self.side))
         loss = _loss(held, labels)
         if self.tokens is not None:
-            plane = features.tokens[:, 1:].transpose(1, 2).unflatten(-1, (self.grid, self.grid))
-            loss = loss + _loss(self.tokens(plane), labels)
+            loss = loss + _loss(self.tokens(_plane(features.tokens[:, 1:], self.grid)), labels)
         if self.fine is not None and features.fine_map is not None:
             loss = loss + _loss(self.fine(features.fine_map), labels)
         wanted = _split(labels)
@@ -169,8 +168,8 @@ class _Reading(nn.Module):
 
     def forward(self, plane: Float[Tensor, "P C Y X"]) -> _Read:
         cells = plane if self.fits else F.adaptive_avg_pool2d(plane, GRID)
-        letters = self.letters(cells).unflatten(1, (sum(LETTER_CLASSES), _SLOTS_A_CELL))  # P C slot Y X
-        letters = letters.permute(0, 1, 3, 4, 2).flatten(3)
+        letters = self.letters(cells).reshape(len(plane), sum(LETTER_CLASSES), _SLOTS_A_CELL, GRID, GRID)
+        letters = letters.permute(0, 1, 3, 4, 2).flatten(3)  # slots side by side
         return _Read(
             torch.split(self.cells(cells), list(CELL_CLASSES), 1),
             (letters,),
@@ -178,8 +177,13 @@ class _Reading(nn.Module):
         )
 
 
+def _plane(vectors: Float[Tensor, "P T C"], side: int) -> Float[Tensor, "P C Y X"]:
+    """Return vectors that stand row by row as a map."""
+    return vectors.transpose(1, 2).reshape(len(vectors), -1, side, side)
+
+
 def _split(labels: Int[Tensor, "P L"]) -> _Wanted:
-    cells, letters, panel = labels.split([_CELLS, _LETTERS, len(PANEL_CLASSES)], 1)
+    cells, letters, panel = torch.split(labels, [_CELLS, _LETTERS, len(PANEL_CLASSES)], 1)
     return _Wanted(cells.reshape(-1, len(CELL_CLASSES), GRID, GRID), letters.reshape(-1, GRID, words.SLOTS), panel)
 
 

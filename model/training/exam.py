@@ -36,6 +36,7 @@ from kosmos_eval.statistics.intervals import mean_interval
 from ..checkpoint import load_kosmos
 from ..engine import KosmosModel
 from ..locations import Box, Corners, box_of
+from ..tokenizer import LOCATIONS
 from .batches import as_batch
 from .config import StreamSettings
 from .documents import Documents
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 _QUESTIONS = 5
 _LONGEST = 96  # tokens; the longest grounded caption has fewer
-_LOCATIONS = re.compile(r"<object><patch_index_(\d{4})><patch_index_(\d{4})>")
+_OBJECT = re.compile(r"<object><patch_index_(\d{4})><patch_index_(\d{4})>")
 _ROOM = 512
 _IOU = 0.5
 
@@ -149,9 +150,9 @@ def _questions(items: int) -> Iterator[_Asked]:
         for name, novel in (("reading", False), ("reading of new words", True)):
             subject = f"exam|{name}|{number}"
             word = make_word(subject, novel=novel)
-            question, answer = make_word_questions(word, subject)[0]
+            said = make_word_questions(word, subject)[0]
             image = Image(partial(draw_word, word), subject)
-            yield _Asked((name,), subject, image, question_prompt(question), partial(_is, answer))
+            yield _Asked((name,), subject, image, question_prompt(said.text), partial(_is, said.answer))
         subject = f"exam|grounding|{number}"
         scene = make_scene(subject)
         reference = make_references(scene, subject, 1)[0]
@@ -172,8 +173,8 @@ def _names(scene: Scene, text: str) -> bool:
 
 
 def _finds(thing: Thing, text: str) -> bool:
-    found = _LOCATIONS.match(text.strip())
-    if found is None or any(int(place) > 1023 for place in found.groups()):
+    found = _OBJECT.match(text.strip())
+    if found is None or any(int(place) >= LOCATIONS for place in found.groups()):
         return False
     left, top, right, bottom = box_of(Corners(int(found[1]), int(found[2])))
     truth = Box(*(side / SIDE for side in box(thing)))
@@ -205,9 +206,7 @@ def _mark(kind: str, asked: Sequence[_Asked], seen: Sequence[bool], blind: Seque
         mean_interval([float(rights[number]) for number in chosen], clusters) for rights in (seen, blind)
     )
     assert with_picture.value is not None
-    return Mark(
-        kind, len(chosen), with_picture.value, with_picture.low, with_picture.high, without.value, without.high
-    )
+    return Mark(kind, len(chosen), with_picture.value, with_picture.low, with_picture.high, without.value, without.high)
 
 
 def said(marks: Sequence[Mark]) -> str:

@@ -22,7 +22,14 @@ def test_every_sentence_is_read_as_what_it_says() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a red thing", "a small red star", "a small red star in the sky", "a small red star at the top and", "red and"],
+    [
+        "",
+        "a red thing",
+        "a small red star",
+        "a small red star in the sky",
+        "a small red star at the top and",
+        "red and",
+    ],
 )
 def test_another_sentence_is_read_as_nothing(text: str) -> None:
     assert read_caption(text) is None

@@ -16,7 +16,7 @@ from kosmos_eval.language_model import ModelOptions
 from kosmos_eval.model.checkpoint import load_kosmos
 from kosmos_eval.model.engine.model import KosmosModel
 from kosmos_eval.model.preprocess import pixels_of
-from kosmos_eval.model.specs import TINY_FOLDER
+from kosmos_eval.model.specs import embedded_folder
 from kosmos_eval.model.tokenizer import RELEASED_FILE_NAME, Tokenizer
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Continuation, Generate, Generated, Score, Scored
@@ -104,7 +104,7 @@ def random_kosmos2(shape: dict[str, Any], vocabulary: int) -> Any:  # noqa: ANN4
 @pytest.fixture(scope="module", params=list(SHAPES))
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     folder = tmp_path_factory.mktemp("kosmos-2")
-    (folder / RELEASED_FILE_NAME).write_bytes((TINY_FOLDER / "tokenizer.model").read_bytes())
+    (folder / RELEASED_FILE_NAME).write_bytes((embedded_folder("kosmos-tiny") / RELEASED_FILE_NAME).read_bytes())
     theirs = random_kosmos2(SHAPES[request.param], Tokenizer.load(folder).vocabulary_size)
     theirs.save_pretrained(folder)
     return Pair(theirs, load_kosmos(folder).model, folder)
@@ -119,7 +119,7 @@ class Row(NamedTuple):
 
 def row(pair: Pair, rng: random.Random, text: int, images: int = 0) -> Row:
     """Text of random tokens behind images, as `<s> <image> h... </image> text` has them."""
-    length, most = pair.ours.config.connector.queries, pair.ours.config.decoder.vocabulary
+    length, most = pair.ours.config.image_tokens, pair.ours.config.decoder.vocabulary
     ids, under = [0], [False]
     for _ in range(images):
         ids += [5, *range(6, 6 + length), 7]
@@ -129,7 +129,7 @@ def row(pair: Pair, rng: random.Random, text: int, images: int = 0) -> Row:
 
 
 def pixels(pair: Pair, count: int, seed: int = 0) -> torch.Tensor:
-    size = pair.ours.config.vision.image_size
+    size = pair.ours.config.image_size
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
@@ -217,7 +217,7 @@ class Asked(NamedTuple):
 
 def asked(pair: Pair, tokenizer: Tokenizer, prompt: Prompt) -> Asked:
     ids, under, images = [0], [0], []
-    length, size = pair.ours.config.connector.queries, pair.ours.config.vision.image_size
+    length, size = pair.ours.config.image_tokens, pair.ours.config.image_size
     for part in prompt.parts:
         if isinstance(part, Image):
             ids += [tokenizer.image_begin, *range(4, 4 + length), tokenizer.image_end]
@@ -306,7 +306,7 @@ def as_unilm(key: str) -> str:
 
 
 def test_the_same_weights_in_the_layout_of_unilm_give_the_same_model(tmp_path: Path) -> None:
-    (tmp_path / RELEASED_FILE_NAME).write_bytes((TINY_FOLDER / "tokenizer.model").read_bytes())
+    (tmp_path / RELEASED_FILE_NAME).write_bytes((embedded_folder("kosmos-tiny") / RELEASED_FILE_NAME).read_bytes())
     theirs = random_kosmos2(SHAPES["heads of 64"], Tokenizer.load(tmp_path).vocabulary_size)
     weights = {as_unilm(key): value for key, value in theirs.state_dict().items()}
     weights |= {

@@ -16,7 +16,7 @@ from kosmos_eval.model.config import KOSMOS_2, ConnectorConfig, DecoderConfig, K
 from kosmos_eval.model.kosmos import Kosmos
 from kosmos_eval.model.layouts import HEAD, TRANSFORMERS, UNILM, PublicLayout, transformers_config, unilm_config
 from kosmos_eval.model.public_checkpoint import public_layout
-from kosmos_eval.model.specs import TINY_FOLDER
+from kosmos_eval.model.specs import embedded_folder
 from kosmos_eval.model.tokenizer import RELEASED_FILE_NAME, Tokenizer
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ CONFIG: dict[str, Any] = {
 
 
 def tokenizer_in(folder: Path) -> Tokenizer:
-    (folder / RELEASED_FILE_NAME).write_bytes((TINY_FOLDER / "tokenizer.model").read_bytes())
+    (folder / RELEASED_FILE_NAME).write_bytes((embedded_folder("kosmos-tiny") / RELEASED_FILE_NAME).read_bytes())
     return Tokenizer.load(folder)
 
 
@@ -51,7 +51,8 @@ def model_of(vocabulary: int) -> Kosmos:
 
 def weights_in(layout: PublicLayout, model: Kosmos) -> dict[str, torch.Tensor]:
     state = {name: weight.detach() for name, weight in model.state_dict().items() if name != HEAD}
-    wanted = layout.wanted({name: weight.shape for name, weight in state.items()}, model.config.vision.patch_size)
+    patch = model.eyes()[0].config.patch_size
+    wanted = layout.wanted({name: weight.shape for name, weight in state.items()}, patch)
     return {theirs: state[ours].reshape(shape).clone() for ours, (theirs, shape) in wanted.items()}
 
 
@@ -214,14 +215,14 @@ def test_the_fingerprint_covers_a_public_folder(folder: Path, name: str) -> None
 
 def test_a_fairseq_checkpoint_loads_by_its_shapes(model: Kosmos, fairseq_folder: Path) -> None:
     assert public_layout(fairseq_folder) is UNILM
-    loaded = load_kosmos(fairseq_folder).model
+    loaded = load_kosmos(fairseq_folder, pickles=True).model
     assert loaded.config.vision == model.config.vision
     assert_same(model, loaded)
     before = fingerprint(fairseq_folder)
     (fairseq_folder / "kosmos-2.pt").write_bytes(b"other")
     assert fingerprint(fairseq_folder) != before
     with pytest.raises(DataError, match=r"kosmos-2\.pt: expected a PyTorch checkpoint"):
-        load_kosmos(fairseq_folder)
+        load_kosmos(fairseq_folder, pickles=True)
 
 
 class Options:
@@ -241,24 +242,24 @@ def test_options_in_a_fairseq_checkpoint_are_passed_over_and_run_nothing(
     made = tmp_path / "made"
     state = {"args": Options(str(made)), "model": weights_in(UNILM, model), "cfg": {"task": Options(str(made))}}
     torch.save(state, tmp_path / "kosmos-2.pt", _use_new_zipfile_serialization=new_format)
-    assert_same(model, load_kosmos(tmp_path).model)
+    assert_same(model, load_kosmos(tmp_path, pickles=True).model)
     assert not made.exists()
 
 
 def test_two_fairseq_checkpoints_are_one_too_many(fairseq_folder: Path) -> None:
     (fairseq_folder / "last.pt").write_bytes(b"")
     with pytest.raises(DataError, match=r"expected one fairseq checkpoint, got kosmos-2\.pt, last\.pt"):
-        load_kosmos(fairseq_folder)
+        load_kosmos(fairseq_folder, pickles=True)
 
 
 def test_a_checkpoint_of_something_else_is_named(tmp_path: Path) -> None:
     tokenizer_in(tmp_path)
     torch.save({"model": {"weight": torch.zeros(2)}}, tmp_path / "other.pt")
     with pytest.raises(DataError, match=r"other\.pt: expected the weights of a KOSMOS-2, got none named gpt_model"):
-        load_kosmos(tmp_path)
+        load_kosmos(tmp_path, pickles=True)
     torch.save([1], tmp_path / "other.pt")
     with pytest.raises(DataError, match=r"other\.pt: expected a fairseq checkpoint with an entry 'model'"):
-        load_kosmos(tmp_path)
+        load_kosmos(tmp_path, pickles=True)
 
 
 def test_a_folder_of_our_own_is_no_public_one(tmp_path: Path) -> None:

@@ -55,9 +55,7 @@ class Grounded:
 
 def grounded_caption(scene: Scene) -> str:
     """Return a caption in which each thing is a phrase with its box."""
-    said = [
-        f"<phrase> {_words(thing)}</phrase>{object_text(thing)} {place(thing)}" for thing in scene.things
-    ]
+    said = [f"<phrase> {_words(thing)}</phrase>{object_text(thing)} {place(thing)}" for thing in scene.things]
     *first, last = said
     return f"{','.join(first)} and{last}" if first else last
 

@@ -1,11 +1,11 @@
 """Documents in which pictures and text take turns.
 
-    questions   <s> [picture] "Question: {question} Answer:" "{answer}" </s>           several behind one picture
-    reading     the same about a rendered word
-    few-shot    <s> [picture] "Question: {question} Answer: {answer}" [picture] ... "Question: ..." "{answer}" </s>
-    pages       <s> [picture] "{sentence}" [picture] "{sentence}" ... "Question: In the second picture, ..." ...
-    Raven       <s> "Here are eight images:" [picture] x 8
-                    "The following image is:" [picture] "Is it correct?" "Yes" </s>             several a matrix
+questions   <s> [picture] "Question: {question} Answer:" "{answer}" </s>           several behind one picture
+reading     the same about a rendered word
+few-shot    <s> [picture] "Question: {question} Answer: {answer}" [picture] ... "Question: ..." "{answer}" </s>
+pages       <s> [picture] "{sentence}" [picture] "{sentence}" ... "Question: In the second picture, ..." ...
+Raven       <s> "Here are eight images:" [picture] x 8
+                "The following image is:" [picture] "Is it correct?" "Yes" </s>             several a matrix
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class Interleaved:
         tree: list[Node] = []
         start: tuple[Words | Picture, ...] = (self._begin(),)
         trunk: int | None = None
+        asked: tuple[Node, ...] = ()
         for place in range(2 + draws.below(self._settings.most_pictures - 1)):
             own = f"{subject}|{place}"
             scene = make_scene(own)
@@ -100,9 +101,9 @@ class Interleaved:
             tree.append(Node((*start, documents.add_scene(scene)), trunk))
             trunk = len(tree) - 1
             tree += [self._query(each.text, each.answer, trunk) for each in others]
-            asked = self._query(first.text, first.answer, trunk)
+            asked = (self._query(first.text, first.answer, trunk),)
             start = self._solved(first.text, first.answer)
-        return (*tree, asked)
+        return (*tree, *asked)
 
     def _solved(self, question: str, answer: str) -> tuple[Words, Words]:
         """Return an exemplar's text, which is one segment, its question and its answer apart."""
@@ -116,7 +117,9 @@ class Interleaved:
     def _page(self, subject: str, draws: Draws, documents: Documents) -> tuple[Node, ...]:
         """Return pictures, each with a sentence, and behind them questions about one of them each."""
         parts: list[Words | Picture] = [self._begin()]
-        scenes = [make_scene(f"{subject}|{place}") for place in range(2 + draws.below(self._settings.most_pictures - 1))]
+        scenes = [
+            make_scene(f"{subject}|{place}") for place in range(2 + draws.below(self._settings.most_pictures - 1))
+        ]
         for scene in scenes:
             sentence = draws.choice(make_captions(scene)[:3])
             said = self._tokenizer.encode(f"{sentence[0].upper()}{sentence[1:]}.")

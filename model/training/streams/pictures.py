@@ -1,8 +1,8 @@
 """Pictures with captions.
 
-    <s> [picture] "An image of" "{caption}" </s>          and, behind the same picture,
-                  "Introduce this picture in detail:" "{sentence}" </s>
-                  "{any of five sentences}" </s>
+<s> [picture] "An image of" "{caption}" </s>          and, behind the same picture,
+              "Introduce this picture in detail:" "{sentence}" </s>
+              "{any of five sentences}" </s>
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Captions:
         if draws.below(_WORDS) == 0:
             word = make_word(subject)
             picture, caption = documents.add_word(word), describe_word(word)
-            sentences = (f"there is {caption}", f"a picture of {caption}")
+            sentences = [f"there is {caption}", f"a picture of {caption}"]
         else:
             scene = make_scene(subject)
             picture, (caption, *sentences) = documents.add_scene(scene), make_captions(scene)

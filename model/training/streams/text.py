@@ -1,7 +1,7 @@
 """Documents without pictures.
 
-    text            <s> sentence sentence sentence ... </s>           whole sentences, as many as a passage has room for
-    instructions    <s> instruction "output" </s>                     only the output is learnt
+text            <s> sentence sentence sentence ... </s>           whole sentences, as many as a passage has room for
+instructions    <s> instruction "output" </s>                     only the output is learnt
 """
 
 from __future__ import annotations

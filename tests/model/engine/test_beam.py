@@ -60,7 +60,7 @@ class Reference:
         pieces.append(table[[self.tokenizer.bos]])
         for part in prompt.parts:
             if isinstance(part, Image):
-                pixels = pixels_of(part.load(), self.model.config.vision.image_size)[None]
+                pixels = pixels_of(part.load(), self.model.config.image_size)[None]
                 image = self.model.image_embeddings(pixels)[0]
                 pieces += [table[[self.tokenizer.image_begin]], image, table[[self.tokenizer.image_end]]]
             else:

@@ -34,7 +34,7 @@ class Naive:
         images: list[Image | None] = [None]
         for part in (part for prompt in prompts for part in prompt.parts):
             if isinstance(part, Image):
-                length = self.model.config.connector.queries
+                length = self.model.config.image_tokens
                 ids += [self.tokenizer.image_begin, *[63] * length, self.tokenizer.image_end]
                 images += [None, *[part] * length, None]
             else:
@@ -51,7 +51,7 @@ class Naive:
             if image is None:
                 at += 1
                 continue
-            pixels = pixels_of(image.load(), self.model.config.vision.image_size)[None]
+            pixels = pixels_of(image.load(), self.model.config.image_size)[None]
             embedded = self.model.image_embeddings(pixels)[0]  # alone in its batch, every time
             embeddings[at : at + len(embedded)] = embedded
             at += len(embedded)

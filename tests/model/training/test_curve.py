@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,7 +98,7 @@ def test_it_is_drawn_now_and_then_and_at_the_end(folder: Path, monkeypatch: pyte
         drawn.append(clock[0])
         clock[0] += 2
 
-    monkeypatch.setattr(curve.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("kosmos_eval.model.training.curve.time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(curve, "draw_curve", draw)
     picture = Curve(folder)
     for moment in (10, 20, 100, 213, 220):

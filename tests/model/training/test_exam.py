@@ -1,9 +1,10 @@
-"""The examination marks right what is right, and nothing else; the perplexity is that of the engine's log-likelihoods."""
+"""The examination marks right what is right, and its perplexity is that of the engine's log-likelihoods."""
 
 from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,7 +81,8 @@ class _Knowing:
 
     @staticmethod
     def _right(asked: exam._Asked) -> str:
-        scene_or_answer = asked.right.args[0]  # type: ignore[attr-defined]  a partial of the grader, whose truth it holds
+        assert isinstance(asked.right, partial)  # of the grader and the truth
+        scene_or_answer = asked.right.args[0]
         if isinstance(scene_or_answer, Scene):
             return make_captions(scene_or_answer)[0]
         return object_text(scene_or_answer) if isinstance(scene_or_answer, Thing) else str(scene_or_answer)

@@ -179,6 +179,16 @@ def test_two_processes_do_what_one_does_with_accumulation(tmp_path: Path) -> Non
         assert torch.allclose(value, pair[name], atol=1e-5), name
 
 
+def test_mixed_precision_keeps_weights_in_float32(tmp_path: Path) -> None:
+    path = _config(tmp_path, steps=1, tokens=60)
+    path.write_text(path.read_text().replace("[run]\n", '[run]\nprecision = "bf16"\n'))
+    trainer = Trainer(read_config(path), tmp_path / "run")
+    batch = next(trainer._batches())
+    losses = [trainer._pass(batch).language.item() for trainer.step in range(1, 13)]
+    assert losses[-1] < losses[0]
+    assert {value.dtype for value in _weights(trainer).values()} == {torch.float32}
+
+
 def test_a_finished_model_is_loaded_as_any_other(tmp_path: Path) -> None:
     trainer = _trainer(tmp_path, steps=1)
     loaded = load_kosmos(trainer.train())

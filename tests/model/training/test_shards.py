@@ -58,8 +58,8 @@ def test_members_of_one_name_are_a_record(folder: Path) -> None:
         ("fourth",),
     ]
     pictures = [records.picture(number) for number in range(4)]
-    reds = [None if picture is None else picture.load().getpixel((0, 0))[0] for picture in pictures]  # type: ignore[index]  of RGB pictures
-    assert reds == [10, None, 30, 40]
+    reds = [picture and picture.load().getpixel((0, 0)) for picture in pictures]
+    assert reds == [(10, 0, 0), None, (30, 0, 0), (40, 0, 0)]
     assert records.notes == ("1 without a picture",)
 
 

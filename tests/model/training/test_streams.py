@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kosmos_eval.model.tokenizer import Tokenizer
 
 PROMPTS = 0.25
-SHARES = {"text": 0.2, "captions": 0.2, "grounded": 0.2, "interleaved": 0.2, "instructions": 0.2}
 
 Line = tuple[float, str]  # weight of the loss, text; a picture is (0, "[picture]")
 
@@ -37,7 +36,9 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def settings() -> StreamSettings:
-    return StreamSettings(tokens=1000, prompts=PROMPTS, **SHARES)
+    return StreamSettings(
+        tokens=1000, prompts=PROMPTS, text=0.2, captions=0.2, grounded=0.2, interleaved=0.2, instructions=0.2
+    )
 
 
 Made = list[list[Line]]
