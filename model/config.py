@@ -229,9 +229,10 @@ class KosmosConfig:
             message = f"{name}: expected JSON, got text that is not ({error})"
             raise DataError(message) from error
         parts = _read(_Parts, values, name)
+        vision, connector = parts.vision, parts.connector
         return cls(
-            vision=None if parts.vision is None else _read(VisionConfig, parts.vision, f"{name}: vision"),
-            connector=None if parts.connector is None else _read(ConnectorConfig, parts.connector, f"{name}: connector"),
+            vision=None if vision is None else _read(VisionConfig, vision, f"{name}: vision"),
+            connector=None if connector is None else _read(ConnectorConfig, connector, f"{name}: connector"),
             decoder=_read(DecoderConfig, parts.decoder, f"{name}: decoder"),
         )
 
