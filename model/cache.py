@@ -60,6 +60,7 @@ class KeyValueCache:
         for layer, (keys, values) in enumerate(zip(self._keys, self._values, strict=True)):
             if keys is not None and values is not None:
                 held = slice(0, self.length)
-                chosen.append(layer, keys[:, :, held].index_select(0, rows), values[:, :, held].index_select(0, rows))
+                here = rows.to(keys.device)  # layers may be on several devices
+                chosen.append(layer, keys[:, :, held].index_select(0, here), values[:, :, held].index_select(0, here))
         chosen.length = self.length
         return chosen

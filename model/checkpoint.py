@@ -15,27 +15,37 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from accelerate import init_empty_weights, load_checkpoint_in_model
 from safetensors.torch import save_file
 
 from kosmos_eval.errors import DataError
 
 from .config import KosmosConfig
-from .kosmos import Kosmos
+from .dispatch import EMBEDDING, Dispatched, dispatch, materialise
 from .layouts import HEAD, UNILM
+from .pickled_files import open_weights, weight_files
 from .preprocess import PREPROCESSING
-from .public_checkpoint import fairseq_file, load_public, open_public, public_layout
+from .public_checkpoint import fairseq_file, open_public, public_layout, weight_shapes
 from .tokenizer import DICTIONARY, Tokenizer, tokenizer_file
-from .weights import CONFIG, INDEX, WEIGHTS, SafetensorFiles, check_weights, weight_files
+from .weights import CONFIG, WEIGHTS, Checkpoint, ModelWeights, check_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .arguments import Placement
+    from .kosmos import Kosmos
 
 
 class LoadedKosmos(NamedTuple):
     """A model, ready to be asked, and the tokenizer that was trained with it."""
 
     model: Kosmos
+    tokenizer: Tokenizer
+
+
+class SpreadKosmos(NamedTuple):
+    """A model that is spread over devices and disk, and the tokenizer that was trained with it."""
+
+    dispatched: Dispatched
     tokenizer: Tokenizer
 
 
@@ -65,38 +75,61 @@ def save_kosmos(model: Kosmos, tokenizer: Tokenizer, folder: Path, dtype: torch.
     tokenizer.save(folder)
 
 
-def load_kosmos(folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedKosmos:
-    """Return the model of a folder, in evaluation mode.
+def load_kosmos(
+    folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32, *, pickles: bool = False
+) -> LoadedKosmos:
+    """Return the model of a folder, in evaluation mode, on one device.
 
     Args:
         folder: a model folder.
         device: where the weights go, straight from the file.
         dtype: what they become, whatever they are stored as.
+        pickles: whether pickled weights may be read.
 
     Raises:
         DataError: a file is missing or malformed, or the weights are not those that the configuration asks for.
     """
+    tokenizer, checkpoint = _open(folder, pickles=pickles)
+    return LoadedKosmos(materialise(*checkpoint, device, dtype), tokenizer)
+
+
+def spread_kosmos(
+    folder: Path, placement: Placement, device: str, dtype: torch.dtype, *, pickles: bool = False
+) -> SpreadKosmos:
+    """Return the model of a folder, in evaluation mode, spread over devices and disk.
+
+    Args:
+        folder: a model folder.
+        placement: where the weights go.
+        device: with `device_map=auto`, `cuda` for all GPUs, or the one device that computes.
+        dtype: what the weights become, whatever they are stored as.
+        pickles: whether pickled weights may be read.
+
+    Raises:
+        DataError: as for `load_kosmos`, or the model does not compute what its weights do.
+        UsageError: the placement cannot be had here.
+    """
+    tokenizer, checkpoint = _open(folder, pickles=pickles)
+    return SpreadKosmos(dispatch(folder, checkpoint, placement, device, dtype), tokenizer)
+
+
+def _open(folder: Path, *, pickles: bool) -> tuple[Tokenizer, Checkpoint]:
     layout = public_layout(folder)
     tokenizer = Tokenizer.load(folder)
-    if layout is None:
-        config = KosmosConfig.from_file(folder / CONFIG)
-        _check_vocabulary(folder, tokenizer, config)
-        return LoadedKosmos(_load_own(folder, config, device, dtype), tokenizer)
-    checkpoint = open_public(folder, layout)
-    _check_vocabulary(folder, tokenizer, checkpoint.config)
-    return LoadedKosmos(load_public(folder, checkpoint, device, dtype), tokenizer)
+    if layout is not None:
+        checkpoint = open_public(folder, layout, pickles=pickles)
+        _check_vocabulary(folder, tokenizer, checkpoint.config)
+        return tokenizer, checkpoint
+    config = KosmosConfig.from_file(folder / CONFIG)
+    _check_vocabulary(folder, tokenizer, config)
+    return tokenizer, Checkpoint(config, _own_weights(folder, config, pickles=pickles))
 
 
-def _load_own(folder: Path, config: KosmosConfig, device: str, dtype: torch.dtype) -> Kosmos:
-    with init_empty_weights():
-        model = Kosmos(config)
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name != HEAD}
-    check_weights(folder, wanted, SafetensorFiles(folder).shapes)
-    model.decoder.tie()
-    file = folder / INDEX if (folder / INDEX).is_file() else folder / WEIGHTS
-    load_checkpoint_in_model(model, str(file), device_map={"": device}, dtype=dtype)
-    model.decoder.tie()
-    return model.eval()
+def _own_weights(folder: Path, config: KosmosConfig, *, pickles: bool) -> ModelWeights:
+    shapes = weight_shapes(config)
+    stored = open_weights(folder, pickles=pickles)
+    check_weights(folder, {name: shape for name, shape in shapes.items() if name != HEAD}, stored.shapes)
+    return ModelWeights(stored, {name: EMBEDDING if name == HEAD else name for name in shapes}, shapes)
 
 
 def _check_vocabulary(folder: Path, tokenizer: Tokenizer, config: KosmosConfig) -> None:
@@ -106,6 +139,19 @@ def _check_vocabulary(folder: Path, tokenizer: Tokenizer, config: KosmosConfig) 
             f"{CONFIG} says, got {tokenizer.vocabulary_size}; they belong to different models"
         )
         raise DataError(message)
+
+
+def check_folder(folder: Path, *, pickles: bool = False) -> None:
+    """Raise what loading the folder would raise, but for damage to the numbers themselves, without reading them.
+
+    Args:
+        folder: a model folder.
+        pickles: whether pickled weights may be read.
+
+    Raises:
+        DataError: as for `load_kosmos`.
+    """
+    _open(folder, pickles=pickles)
 
 
 def fingerprint(folder: Path) -> str:
@@ -130,5 +176,4 @@ def _deciding_files(folder: Path) -> list[Path]:
     if public_layout(folder) is UNILM:
         dictionary = folder / DICTIONARY
         return [tokenizer, *filter(None, [dictionary if dictionary.is_file() else None, fairseq_file(folder)])]
-    index = [folder / INDEX] if (folder / INDEX).is_file() else []
-    return [folder / CONFIG, tokenizer, *index, *weight_files(folder)]
+    return [folder / CONFIG, tokenizer, *weight_files(folder)]

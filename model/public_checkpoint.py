@@ -1,20 +1,19 @@
-"""KOSMOS-2 checkpoints in their public layouts, loaded into the one model that `Kosmos` is."""
+"""KOSMOS-2 checkpoints in their public layouts: their shape, and their weights under the names that `Kosmos` has."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import init_empty_weights
-from accelerate.utils import set_module_tensor_to_device
 
 from kosmos_eval.errors import DataError
 
+from .dispatch import empty_model
 from .fairseq_file import FairseqFile
-from .kosmos import Kosmos
-from .layouts import HEAD, TRANSFORMERS, UNILM, PublicLayout, transformers_config, unilm_config
-from .weights import CONFIG, SafetensorFiles, check_weights
+from .layouts import HEAD, TRANSFORMERS, UNILM, PublicLayout, has_own_head, transformers_config, unilm_config
+from .pickled_files import expect_permission, open_weights
+from .weights import CONFIG, Checkpoint, ModelWeights, StoredWeights, check_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,11 +21,9 @@ if TYPE_CHECKING:
     from .config import KosmosConfig
 
 
-class _Weights(Protocol):
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]: ...
-
-    def tensor(self, name: str) -> torch.Tensor: ...
+def weight_shapes(config: KosmosConfig) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of a model's weights, the head's among them."""
+    return {name: tuple(weight.shape) for name, weight in empty_model(config).state_dict().items()}
 
 
 def public_layout(folder: Path) -> PublicLayout | None:
@@ -57,74 +54,66 @@ def fairseq_file(folder: Path) -> Path | None:
     return files[0] if files else None
 
 
-class PublicCheckpoint(NamedTuple):
-    """A checkpoint whose weights have not been read yet.
-
-    Attributes:
-        layout: how it calls its weights.
-        config: the shape that it says.
-        weights: its weights.
-        shaped_by: how messages call what says the shape.
-    """
-
-    layout: PublicLayout
-    config: KosmosConfig
-    weights: _Weights
-    shaped_by: str
-
-
-def open_public(folder: Path, layout: PublicLayout) -> PublicCheckpoint:
+def open_public(folder: Path, layout: PublicLayout, *, pickles: bool) -> Checkpoint:
     """Return the checkpoint of a folder in a public layout.
+
+    Every weight of the model has one in the file, and every one in the file is used, except those that the layout
+    names as deciding nothing. A head that is not the embedding is kept as a weight of its own.
 
     Args:
         folder: with `config.json` and safetensors, or with one `.pt`.
         layout: of the folder.
+        pickles: whether pickled files may be read.
 
     Raises:
-        DataError: a file is missing or malformed.
+        DataError: a file is missing or malformed, or weights and configuration do not belong together.
     """
     if layout is TRANSFORMERS:
         values = json.loads((folder / CONFIG).read_bytes())
         config = transformers_config(values, str(folder / CONFIG))
-        return PublicCheckpoint(layout, config, SafetensorFiles(folder), CONFIG)
+        stored = open_weights(folder, pickles=pickles)
+        return Checkpoint(config, _named(folder, layout, config, stored, CONFIG, own_head=has_own_head(values)))
     path = fairseq_file(folder)
     if path is None:
         message = f"{folder}: expected a fairseq checkpoint, a file such as kosmos-2.pt, got none"
         raise DataError(message)
-    weights = FairseqFile(path)
-    return PublicCheckpoint(layout, unilm_config(weights.shapes, str(path)), weights, "the rest of the file")
+    expect_permission(path, pickles=pickles)
+    file = FairseqFile(path)
+    config = unilm_config(file.shapes, str(path), file.options)
+    return Checkpoint(config, _named(folder, layout, config, file, "the rest of the file"))
 
 
-def load_public(folder: Path, checkpoint: PublicCheckpoint, device: str, dtype: torch.dtype) -> Kosmos:
-    """Return the model of a public checkpoint, in evaluation mode.
-
-    Every weight of the model is set from one in the file, and every one in the file is used, except those that the
-    layout names as deciding nothing. A head that is not the embedding is kept as a weight of its own.
+def _named(
+    folder: Path,
+    layout: PublicLayout,
+    config: KosmosConfig,
+    stored: StoredWeights,
+    shaped_by: str,
+    *,
+    own_head: bool = False,
+) -> ModelWeights:
+    """Return the weights under the model's names.
 
     Args:
         folder: named in messages.
-        checkpoint: of the folder.
-        device: where the weights go.
-        dtype: what they become.
+        layout: how the files call the weights.
+        config: the shape of the model.
+        stored: what the files hold.
+        shaped_by: how messages call what says the shape.
+        own_head: whether there must be a head beside the embedding.
 
     Raises:
         DataError: weights and configuration do not belong together.
     """
-    layout, config, weights, shaped_by = checkpoint
-    with init_empty_weights():
-        model = Kosmos(config)
-    shapes = {name: tuple(weight.shape) for name, weight in model.state_dict().items() if name != HEAD}
-    wanted = layout.wanted(shapes, config.vision.patch_size)
-    held = {key: weights.shapes[key] for key in layout.deciding(weights.shapes)}
+    shapes = weight_shapes(config)
+    patch_size = 0 if config.vision is None else config.vision.patch_size
+    wanted = layout.wanted({name: shape for name, shape in shapes.items() if name != HEAD}, patch_size)
+    held = {key: stored.shapes[key] for key in layout.deciding(stored.shapes)}
     embedding, head = layout.name_of("decoder.embedding.weight"), layout.name_of(HEAD)
     asked = dict(wanted.values())
-    if head in held:
+    if own_head or head in held:
         asked[head] = asked[embedding]
     check_weights(folder, asked, held, shaped_by)
-    for ours, (theirs, _) in wanted.items():
-        value = weights.tensor(theirs).reshape(shapes[ours])
-        set_module_tensor_to_device(model, ours, device, value=value, dtype=dtype)
-    model.decoder.tie()
-    if head in held and not torch.equal(weights.tensor(head), weights.tensor(embedding)):
-        model.decoder.head.weight = torch.nn.Parameter(weights.tensor(head).to(device, dtype))
-    return model.eval()
+    tied = head not in held or torch.equal(stored.tensor(head), stored.tensor(embedding))
+    names = {ours: theirs for ours, (theirs, _) in wanted.items()} | {HEAD: embedding if tied else head}
+    return ModelWeights(stored, names, shapes, tied)

@@ -10,8 +10,14 @@ from kosmos_eval.errors import UnknownNameError, UsageError
 from kosmos_eval.language_model import ModelOptions, ModelSpec
 from kosmos_eval.plan import HUB_ID
 
+from .arguments import DEVICE_MAP, MAX_MEMORY, OFFLOAD_FOLDER, PICKLE, Placement, may_read_pickles
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .engine import KosmosModel
+
+_PLACING = (DEVICE_MAP, MAX_MEMORY, OFFLOAD_FOLDER)
 
 TINY_FOLDER = Path(__file__).parent / "checkpoints" / "kosmos-tiny"
 
@@ -21,13 +27,11 @@ def _load_tiny(options: ModelOptions) -> KosmosModel:
 
 
 def _fingerprint_tiny(options: ModelOptions) -> str:
-    return _fingerprint(_tiny_folder(options))
+    return _fingerprint(_tiny_folder(options), options)
 
 
 def _tiny_folder(options: ModelOptions) -> Path:
-    for name in options.arguments:
-        kind = "argument of model kosmos-tiny"
-        raise UnknownNameError(kind, name, ())
+    _check_arguments("kosmos-tiny", options.arguments, _PLACING)
     return TINY_FOLDER
 
 
@@ -36,15 +40,12 @@ def _load_given(options: ModelOptions) -> KosmosModel:
 
 
 def _fingerprint_given(options: ModelOptions) -> str:
-    return _fingerprint(_given_folder(options))
+    return _fingerprint(_given_folder(options), options)
 
 
 def _given_folder(options: ModelOptions) -> Path:
     """Return the folder of the checkpoint that `--model_args pretrained=FOLDER` or `=OWNER/NAME` names."""
-    for name in options.arguments:
-        if name not in ("pretrained", "revision"):
-            kind = "argument of model kosmos"
-            raise UnknownNameError(kind, name, ("pretrained", "revision"))
+    _check_arguments("kosmos", options.arguments, ("pretrained", "revision", PICKLE, *_PLACING))
     given, revision = options.arguments.get("pretrained"), options.arguments.get("revision")
     if not given:
         message = "model kosmos: expected --model_args pretrained=FOLDER to say which checkpoint to load, got none"
@@ -60,7 +61,17 @@ def _given_folder(options: ModelOptions) -> Path:
         raise UsageError(message)
     from .hub_checkpoint import hub_folder  # noqa: PLC0415  only the Hub's checkpoints need its client
 
-    return hub_folder(given, revision)
+    return hub_folder(given, revision, pickles=may_read_pickles(options.arguments))
+
+
+def _check_arguments(model: str, arguments: Mapping[str, str], known: tuple[str, ...]) -> None:
+    """Raise if an argument is unknown or malformed, before anything is looked for or loaded."""
+    for name in arguments:
+        if name not in known:
+            kind = f"argument of model {model}"
+            raise UnknownNameError(kind, name, known)
+    Placement.from_arguments(arguments)
+    may_read_pickles(arguments)
 
 
 def _load(folder: Path, options: ModelOptions) -> KosmosModel:
@@ -69,9 +80,10 @@ def _load(folder: Path, options: ModelOptions) -> KosmosModel:
     return KosmosModel.load(folder, options)
 
 
-def _fingerprint(folder: Path) -> str:
-    from .checkpoint import fingerprint  # noqa: PLC0415  as above
+def _fingerprint(folder: Path, options: ModelOptions) -> str:
+    from .checkpoint import check_folder, fingerprint  # noqa: PLC0415  as above
 
+    check_folder(folder, pickles=may_read_pickles(options.arguments))
     return fingerprint(folder)
 
 
@@ -86,7 +98,10 @@ KOSMOS_TINY = ModelSpec(
 
 KOSMOS = ModelSpec(
     name="kosmos",
-    description="A Kosmos or KOSMOS-2 checkpoint: --model_args pretrained=FOLDER, or the Hub's OWNER/NAME.",
+    description=(
+        "A Kosmos or KOSMOS-2 checkpoint: --model_args pretrained=FOLDER, or the Hub's OWNER/NAME; also revision, "
+        "device_map, max_memory, offload_folder, pickle."
+    ),
     load=_load_given,
     fingerprint=_fingerprint_given,
 )

@@ -32,7 +32,12 @@ model = click.option(
     help="A model (see: ls models), a folder with one, or OWNER/NAME on the Hub.",
 )
 model_args = click.option(
-    "-a", "--model_args", multiple=True, callback=_pairs, metavar="K=V,...", help="Arguments of the model's own."
+    "-a",
+    "--model_args",
+    multiple=True,
+    callback=_pairs,
+    metavar="K=V,...",
+    help="Arguments of the model's own, such as device_map=auto; an unknown one is an error.",
 )
 device = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:1, ..."

@@ -15,7 +15,8 @@ import torch
 from kosmos_eval.errors import DataError, PromptTooLongError, UsageError
 from kosmos_eval.request import Generate
 
-from ..checkpoint import load_kosmos
+from ..arguments import AUTO, Placement, may_read_pickles
+from ..checkpoint import load_kosmos, spread_kosmos
 from ..preprocess import pixels_of
 from .beam import beam_search
 from .forward import Forward
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from kosmos_eval.language_model import ModelOptions
     from kosmos_eval.request import Continuation, Request, Response
 
+    from ..dispatch import Dispatched
     from ..kosmos import Kosmos
     from .layout import SegmentTokenizer
 
@@ -68,13 +70,20 @@ class _Window:
 class KosmosModel:
     """A Kosmos model that answers requests; satisfies `kosmos_eval.language_model.Model`."""
 
-    def __init__(self, model: Kosmos, tokenizer: SegmentTokenizer, batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Kosmos,
+        tokenizer: SegmentTokenizer,
+        batch_size: int | None = None,
+        dispatched: Dispatched | None = None,
+    ) -> None:
         """Take a model as it stands.
 
         Args:
             model: on its device, in its type.
             tokenizer: of the model.
             batch_size: sequences in one forward pass; `None` cuts batches by a budget of tokens.
+            dispatched: how the model is spread over devices and disk; `None` if it is on one device.
 
         Raises:
             UsageError: the batch size is below 1.
@@ -85,8 +94,10 @@ class KosmosModel:
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._batch_size = batch_size
-        self._maker = LayoutMaker(tokenizer, model.config.connector.queries)
-        weight = model.decoder.embedding.weight
+        self._maker = LayoutMaker(tokenizer, model.config.image_tokens)
+        self._dispatched = dispatched
+        # Other weights may be on another device, or on none between two calls; the last norm never moves.
+        weight = model.decoder.norm.weight
         self._device, self._dtype = weight.device, weight.dtype
         self._budget = _BUDGET.get(self._device.type, _BUDGET["cpu"])
 
@@ -96,23 +107,36 @@ class KosmosModel:
 
         Raises:
             DataError: the folder's files are missing or malformed.
-            UsageError: no such device or type.
+            UsageError: no such device or type, or an argument is malformed.
         """
         if options.dtype not in DTYPES:
             message = f"expected dtype to be one of {', '.join(DTYPES)}, got {options.dtype!r}"
             raise UsageError(message)
-        model, tokenizer = load_kosmos(folder, device_of(options.device), DTYPES[options.dtype])
-        return cls(model, tokenizer, options.batch_size)
+        placement = Placement.from_arguments(options.arguments)
+        whole = placement is not None and placement.device_map != AUTO
+        device = device_of(placement.device_map if placement is not None and whole else options.device)
+        dtype, pickles = DTYPES[options.dtype], may_read_pickles(options.arguments)
+        if placement is None:
+            model, tokenizer = load_kosmos(folder, device, dtype, pickles=pickles)
+            return cls(model, tokenizer, options.batch_size)
+        dispatched, tokenizer = spread_kosmos(folder, placement, device, dtype, pickles=pickles)
+        return cls(dispatched.model, tokenizer, options.batch_size, dispatched)
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Parameters, device, type and batch size."""
+        """Parameters, device, type and batch size; and for a model that is spread, where it is and what a probe found.
+
+        `device` is where the computing is done, or for a model on several GPUs the one that begins and ends it.
+        """
+        spread = self._dispatched
         return {
-            "parameters": sum(weight.numel() for weight in self._model.parameters()),
+            "parameters": spread.parameters if spread else sum(each.numel() for each in self._model.parameters()),
             "device": str(self._device),
             "dtype": str(self._dtype).removeprefix("torch."),
             "batch_size": self._batch_size,
-            "image_size": self._model.config.vision.image_size,
+            "image_size": self._model.config.image_size,
+            "device_map": spread and spread.modules,
+            "probe": spread and spread.finding._asdict(),
         }
 
     def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
@@ -178,13 +202,13 @@ class KosmosModel:
         """Return the embeddings of a window's images by digest, [L, D] each, those of the last window reused."""
         new = [image for image in table.images if image.digest not in known]
         found = {image.digest: known[image.digest] for image in table.images if image.digest in known}
-        size = self._model.config.vision.image_size
+        size = self._model.eyes()[0].config.image_size if new else 0
         step = min(self._batch_size or _IMAGES_AT_ONCE, _IMAGES_AT_ONCE)
         for start in range(0, len(new), step):
             part = new[start : start + step]
             pixels = torch.stack([pixels_of(image.load(), size) for image in part])
             with torch.inference_mode():
-                embeddings = self._model.image_embeddings(pixels.to(self._device, self._dtype))
+                embeddings = self._model.image_embeddings(pixels.to(self._device, self._dtype)).to(self._device)
             found |= {image.digest: rows for image, rows in zip(part, embeddings, strict=True)}
         return found
 
@@ -192,7 +216,7 @@ class KosmosModel:
         config = self._model.config
         with torch.inference_mode():
             images = [known[image.digest] for image in window.table.images]
-            nothing = torch.empty(0, config.connector.queries, config.decoder.width, device=self._device)
+            nothing = torch.empty(0, config.image_tokens, config.decoder.width, device=self._device)
             forward = Forward(self._model, self._tokenizer.pad, torch.stack(images) if images else nothing)
         for score_batch in self._batches(window.score):
             numbers, score_jobs = zip(*score_batch, strict=True)
