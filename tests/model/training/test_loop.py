@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from kosmos_eval.errors import DataError, RunRefusedError
 from kosmos_eval.model.checkpoint import load_kosmos
@@ -179,8 +180,17 @@ def test_two_processes_do_what_one_does_with_accumulation(tmp_path: Path) -> Non
         assert torch.allclose(value, pair[name], atol=1e-5), name
 
 
+@pytest.fixture
+def _anew() -> Iterator[None]:
+    """Let Accelerate take another precision, which it otherwise settles once a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("_anew")
 def test_mixed_precision_keeps_weights_in_float32(tmp_path: Path) -> None:
-    path = _config(tmp_path, steps=1, tokens=60)
+    path = _config(tmp_path, steps=1000, tokens=60, accumulation=1, dropout=0.0)
     path.write_text(path.read_text().replace("[run]\n", '[run]\nprecision = "bf16"\n'))
     trainer = Trainer(read_config(path), tmp_path / "run")
     batch = next(trainer._batches())
