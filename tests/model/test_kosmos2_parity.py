@@ -16,12 +16,12 @@ from kosmos_eval.language_model import ModelOptions
 from kosmos_eval.model.checkpoint import load_kosmos
 from kosmos_eval.model.engine.model import KosmosModel
 from kosmos_eval.model.preprocess import pixels_of
-from kosmos_eval.model.specs import embedded_folder
 from kosmos_eval.model.tokenizer import RELEASED_FILE_NAME, Tokenizer
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Continuation, Generate, Generated, Score, Scored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from kosmos_eval.model.kosmos import Kosmos
@@ -102,9 +102,9 @@ def random_kosmos2(shape: dict[str, Any], vocabulary: int) -> Any:  # noqa: ANN4
 
 
 @pytest.fixture(scope="module", params=list(SHAPES))
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pieces: Callable[[], bytes]) -> Pair:
     folder = tmp_path_factory.mktemp("kosmos-2")
-    (folder / RELEASED_FILE_NAME).write_bytes((embedded_folder("kosmos-tiny") / RELEASED_FILE_NAME).read_bytes())
+    (folder / RELEASED_FILE_NAME).write_bytes(pieces())
     theirs = random_kosmos2(SHAPES[request.param], Tokenizer.load(folder).vocabulary_size)
     theirs.save_pretrained(folder)
     return Pair(theirs, load_kosmos(folder).model, folder)
@@ -305,8 +305,10 @@ def as_unilm(key: str) -> str:
     return key
 
 
-def test_the_same_weights_in_the_layout_of_unilm_give_the_same_model(tmp_path: Path) -> None:
-    (tmp_path / RELEASED_FILE_NAME).write_bytes((embedded_folder("kosmos-tiny") / RELEASED_FILE_NAME).read_bytes())
+def test_the_same_weights_in_the_layout_of_unilm_give_the_same_model(
+    tmp_path: Path, pieces: Callable[[], bytes]
+) -> None:
+    (tmp_path / RELEASED_FILE_NAME).write_bytes(pieces())
     theirs = random_kosmos2(SHAPES["heads of 64"], Tokenizer.load(tmp_path).vocabulary_size)
     weights = {as_unilm(key): value for key, value in theirs.state_dict().items()}
     weights |= {
@@ -315,7 +317,7 @@ def test_the_same_weights_in_the_layout_of_unilm_give_the_same_model(tmp_path: P
         "img_model.visual.transformer.resblocks.0.attn.in_proj_weight": torch.zeros(3, 3),
     }
     torch.save({"model": weights, "args": None}, tmp_path / "kosmos-2.pt")
-    pair = Pair(theirs, load_kosmos(tmp_path).model, tmp_path)
+    pair = Pair(theirs, load_kosmos(tmp_path, pickles=True).model, tmp_path)
     [difference] = both_logits(pair, [row(pair, random.Random(6), 9, 2)], pixels(pair, 2), "right")
     assert difference.abs().max() < 1e-4
 
