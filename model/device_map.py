@@ -113,8 +113,8 @@ def device_map(model: Kosmos, placement: Placement, device: str, dtype: torch.dt
     fixed *= dtype.itemsize
     if memory[main] < fixed:
         message = (
-            f"expected {main} to have room for {_megabytes(fixed)} of norms, projections and latents, which cannot be "
-            f"offloaded, got {_megabytes(memory[main])}; give it more by max_memory"
+            f"expected {main} to have room for {_kilobytes(fixed)} of norms, projections and latents, which cannot be "
+            f"offloaded, got {_kilobytes(memory[main])}; give it more by max_memory"
         )
         raise UsageError(message)
     memory[main] -= fixed
@@ -172,5 +172,5 @@ def _inferred(movable: Mapping[str, nn.Module], memory: Mapping[str, int], dtype
     return places
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _kilobytes(size: int) -> str:
+    return f"{size / 1e3:,.0f} kB"

@@ -15,10 +15,12 @@ from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.language_model import ModelOptions
 from kosmos_eval.model.arguments import Placement
 from kosmos_eval.model.checkpoint import load_kosmos, save_kosmos, spread_kosmos
+from kosmos_eval.model.config import KosmosConfig
 from kosmos_eval.model.decoder import DecoderBlock
 from kosmos_eval.model.device_map import loose_weights, units
-from kosmos_eval.model.dispatch import empty_model
+from kosmos_eval.model.dispatch import dispatch, empty_model
 from kosmos_eval.model.engine import KosmosModel
+from kosmos_eval.model.weights import Checkpoint, ModelWeights
 from kosmos_eval.prompt import Prompt
 from kosmos_eval.request import Generate, Generated, Scored
 
@@ -59,14 +61,15 @@ def folder(model: Kosmos, tokenizer: SegmentTokenizer, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def spread(folder: Path, dtype: torch.dtype = torch.float32, **arguments: str) -> Dispatched:
+def spread(folder: Path, arguments: dict[str, str], dtype: torch.dtype = torch.float32) -> Dispatched:
     placement = Placement.from_arguments(arguments)
     assert placement is not None
     return spread_kosmos(folder, placement, "cpu", dtype).dispatched
 
 
 def on_disk(folder: Path, memory: str = "cpu:20KB", dtype: torch.dtype = torch.float32) -> Dispatched:
-    return spread(folder, dtype, device_map="auto", max_memory=memory, offload_folder=str(folder.parent / "offload"))
+    offload = str(folder.parent / "offload")
+    return spread(folder, {"device_map": "auto", "max_memory": memory, "offload_folder": offload}, dtype)
 
 
 def answers(model: Kosmos, tokenizer: SegmentTokenizer, requests: list[tuple[int, Request]]) -> dict[int, Response]:
@@ -117,7 +120,7 @@ def test_a_model_that_fits_is_all_on_one_device(
     make_requests: Callable[[int], list[tuple[int, Request]]],
     arguments: dict[str, str],
 ) -> None:
-    dispatched = spread(folder, **arguments)
+    dispatched = spread(folder, arguments)
     assert dispatched.modules == {"cpu": len(units(dispatched.model))}
     requests = make_requests(4)
     whole = answers(load_kosmos(folder).model, tokenizer, requests)
@@ -168,11 +171,11 @@ def test_a_model_has_no_buffers_and_no_weights_but_those_of_units_and_the_loose_
 
 def test_disk_is_not_used_unasked(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"offload_folder=DIR.*go to disk, got none"):
-        spread(folder, device_map="auto", max_memory="cpu:20KB")
+        spread(folder, {"device_map": "auto", "max_memory": "cpu:20KB"})
 
 
 def test_memory_too_small_for_what_must_stay_is_an_error(folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"cpu to have room for .* MB of norms"):
+    with pytest.raises(UsageError, match=r"cpu to have room for .* kB of norms"):
         on_disk(folder, "cpu:1KB")
 
 
@@ -243,3 +246,43 @@ def test_weights_that_are_no_numbers_are_told_from_a_bad_dispatch(
 
 def test_an_empty_model_takes_no_memory(model: Kosmos) -> None:
     assert all(weight.is_meta for weight in empty_model(model.config).parameters())
+
+
+class Held(NamedTuple):
+    """Weights in memory, in place of a checkpoint's files."""
+
+    weights: dict[str, torch.Tensor]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(weight.shape) for name, weight in self.weights.items()}
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return self.weights[name]
+
+
+def spread_held(config: KosmosConfig, weights: dict[str, torch.Tensor], where: Path, *, tied: bool) -> Dispatched:
+    held = Held(weights)
+    checkpoint = Checkpoint(config, ModelWeights(held, {name: name for name in weights}, held.shapes, tied))
+    placement = Placement("auto", {"cpu": 14_000}, where / "offload")
+    return dispatch(where, checkpoint, placement, "cpu", torch.float32)
+
+
+def test_a_head_of_its_own_is_spread_with_its_own_weight(model: Kosmos, tmp_path: Path) -> None:
+    weights = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+    head = weights["decoder.head.weight"] = torch.randn(64, 32)
+    dispatched = spread_held(model.config, weights, tmp_path, tied=False)
+    hidden = torch.randn(3, 32)
+    assert torch.allclose(dispatched.model.decoder.logits(hidden), hidden @ head.T, atol=1e-5)
+    assert dispatched.parameters == sum(weight.numel() for weight in weights.values())
+
+
+def test_a_decoder_alone_is_spread_too(model: Kosmos, tmp_path: Path) -> None:
+    config = KosmosConfig(None, None, model.config.decoder)
+    weights = {name: weight.detach() for name, weight in model.state_dict().items() if name.startswith("decoder.")}
+    dispatched = spread_held(config, weights, tmp_path, tied=True)
+    assert dispatched.modules["disk"] > 1
+    tokens = torch.arange(5, 12)[None]
+    positions = torch.arange(7)[None]
+    near = dispatched.model.decoder(dispatched.model.embed(tokens), positions)
+    assert torch.allclose(near, model.decoder(model.embed(tokens), positions), atol=1e-5)
