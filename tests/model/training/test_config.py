@@ -61,8 +61,10 @@ def test_an_unknown_key_is_named(written: Path, text: str, message: str) -> None
         (RUN, "[streams]: expected tokens or labelled pictures in a forward pass, got none of either"),
         (
             RUN + "[streams]\ntokens = 10\ntext = 0.5\n",
-            ("[streams]: expected the shares of text, captions, grounded, interleaved, instructions, own to sum to 1, "
-            "got 0.5"),
+            (
+                "[streams]: expected the shares of text, captions, grounded, interleaved, instructions, own to sum to 1, "
+                "got 0.5"
+            ),
         ),
         (
             RUN + "[streams]\ntokens = 10\nown = 1.0\n",
