@@ -15,7 +15,7 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from kosmos_eval.errors import DataError
 
@@ -71,7 +71,7 @@ def save_kosmos(model: Kosmos, tokenizer: Tokenizer, folder: Path, dtype: torch.
         if name != HEAD
     }
     (folder / CONFIG).write_text(model.config.to_json(), encoding="utf-8")
-    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))  # for all to read, unlike save_file's
     tokenizer.save(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,20 +20,37 @@ if TYPE_CHECKING:
 
 _PLACING = (DEVICE_MAP, MAX_MEMORY, OFFLOAD_FOLDER)
 
-TINY_FOLDER = Path(__file__).parent / "checkpoints" / "kosmos-tiny"
+
+def embedded_folder(name: str) -> Path:
+    """Return the folder of a model that ships with the package."""
+    return Path(__file__).parent / "checkpoints" / name
 
 
-def _load_tiny(options: ModelOptions) -> KosmosModel:
-    return _load(_tiny_folder(options), options)
+def _embedded(name: str, description: str) -> ModelSpec:
+    """Return the spec of a model that ships with the package; its facts are on its card."""
+    folder = embedded_folder(name)
 
+    def checked(options: ModelOptions) -> Path:
+        _check_arguments(name, options.arguments, _PLACING)
+        return folder
 
-def _fingerprint_tiny(options: ModelOptions) -> str:
-    return _fingerprint(_tiny_folder(options), options)
-
-
-def _tiny_folder(options: ModelOptions) -> Path:
-    _check_arguments("kosmos-tiny", options.arguments, _PLACING)
-    return TINY_FOLDER
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    facts = {
+        "parameters": f"{card['parameters']:,}",
+        "size": f"{card['megabytes']} MB",
+        "image_size": card["image_size"],
+        "training data": card["training_data"],
+        "seed": card["seed"],
+        "fingerprint": card["fingerprint"][:12],
+    }
+    return ModelSpec(
+        name=name,
+        description=description,
+        load=lambda options: _load(checked(options), options),
+        fingerprint=lambda options: _fingerprint(checked(options), options),
+        embedded=True,
+        facts=MappingProxyType({key: value for key, value in facts.items() if value is not None}),
+    )
 
 
 def _load_given(options: ModelOptions) -> KosmosModel:
@@ -87,14 +105,17 @@ def _fingerprint(folder: Path, options: ModelOptions) -> str:
     return fingerprint(folder)
 
 
-KOSMOS_TINY = ModelSpec(
-    name="kosmos-tiny",
-    description="The embedded model: a small Kosmos trained on microworld pictures; a test of the harness.",
-    load=_load_tiny,
-    fingerprint=_fingerprint_tiny,
-    embedded=True,
-    facts=MappingProxyType({"parameters": 3_918_936, "image_size": 96, "training_data": "microworld"}),
+KOSMOS_TINY = _embedded(
+    "kosmos-tiny", "A small Kosmos that reads microworld pictures, instruction-tuned on text; a test of the harness."
 )
+
+KOSMOS_TINY_BASE = _embedded("kosmos-tiny-base", "kosmos-tiny before its instruction tuning.")
+
+KOSMOS_TINY_LM = _embedded(
+    "kosmos-tiny-lm", "A language model of kosmos-tiny-base's decoder and plain text, which reads no pictures."
+)
+
+EMBEDDED = (KOSMOS_TINY, KOSMOS_TINY_BASE, KOSMOS_TINY_LM)
 
 KOSMOS = ModelSpec(
     name="kosmos",

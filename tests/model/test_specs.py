@@ -11,7 +11,7 @@ from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.language_model import ModelOptions
 from kosmos_eval.model.config import KOSMOS_TINY as TINY_CONFIG
 from kosmos_eval.model.kosmos import Kosmos
-from kosmos_eval.model.specs import KOSMOS, KOSMOS_TINY
+from kosmos_eval.model.specs import EMBEDDED, KOSMOS, KOSMOS_TINY
 from kosmos_eval.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from kosmos_eval.language_model import ModelSpec
 
 
-def test_both_models_are_plugins() -> None:
+def test_all_models_are_plugins() -> None:
     plugins = Plugins()
-    assert plugins.model("kosmos-tiny") is KOSMOS_TINY
     assert plugins.model("kosmos") is KOSMOS
+    for spec in EMBEDDED:
+        assert plugins.model(spec.name) is spec
+        assert spec.embedded
 
 
 def test_knowing_the_models_needs_no_torch() -> None:
@@ -31,14 +33,17 @@ def test_knowing_the_models_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_stated_size_is_the_models() -> None:
+def test_the_stated_facts_are_the_models() -> None:
     with torch.device("meta"):
         model = Kosmos(TINY_CONFIG)
-    assert KOSMOS_TINY.facts["parameters"] == sum(weight.numel() for weight in model.parameters())
-    assert KOSMOS_TINY.facts["image_size"] == TINY_CONFIG.vision.image_size
+    assert KOSMOS_TINY.facts["parameters"] == f"{sum(weight.numel() for weight in model.parameters()):,}"
+    assert KOSMOS_TINY.facts["image_size"] == TINY_CONFIG.image_size
+    for spec in EMBEDDED:
+        assert {"parameters", "size", "training data", "seed"} <= spec.facts.keys()
+        assert spec.fingerprint(ModelOptions()).startswith(spec.facts["fingerprint"])
 
 
-@pytest.mark.parametrize("spec", [KOSMOS, KOSMOS_TINY])
+@pytest.mark.parametrize("spec", [KOSMOS, *EMBEDDED])
 @pytest.mark.parametrize("how", ["load", "fingerprint"])
 def test_an_unknown_argument_is_an_error(spec: ModelSpec, how: str) -> None:
     with pytest.raises(UnknownNameError, match="no argument of model kosmos"):
@@ -64,6 +69,7 @@ def test_a_checkpoint_of_the_hub_is_looked_up_by_name_and_revision(
         return str(tmp_path)
 
     monkeypatch.setattr("kosmos_eval.model.hub_checkpoint.snapshot_download", snapshot)
+    monkeypatch.setattr("kosmos_eval.model.checkpoint.check_folder", lambda *_, **__: None)
     monkeypatch.setattr("kosmos_eval.model.checkpoint.fingerprint", str)
     for arguments in ({"pretrained": "an-owner/a.name"}, {"pretrained": "an-owner/a.name", "revision": "1f2e"}):
         assert KOSMOS.fingerprint(ModelOptions(arguments=arguments)) == str(tmp_path)
@@ -83,3 +89,49 @@ def test_a_checkpoint_of_the_hub_that_cannot_be_had_is_one_line(
 def test_a_folder_has_no_revision(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="got a folder"):
         KOSMOS.load(ModelOptions(arguments={"pretrained": str(tmp_path), "revision": "main"}))
+
+
+@pytest.mark.parametrize("spec", [KOSMOS, *EMBEDDED])
+@pytest.mark.parametrize("how", ["load", "fingerprint"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device_map": "disk"}, "expected device_map to be auto"),
+        ({"max_memory": "cpu:1GB"}, "max_memory to go with device_map=auto"),
+        ({"device_map": "auto", "max_memory": "1GB"}, "such as 'cpu:2GiB;0:10GiB'"),
+    ],
+)
+def test_a_malformed_placement_is_an_error_before_anything_is_loaded(
+    spec: ModelSpec, how: str, arguments: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        getattr(spec, how)(ModelOptions(arguments=arguments))
+
+
+def test_the_fingerprint_does_not_depend_on_the_placement() -> None:
+    plain = KOSMOS_TINY.fingerprint(ModelOptions())
+    placed = ModelOptions(arguments={"device_map": "auto", "max_memory": "cpu:5MB", "offload_folder": "nowhere"})
+    assert KOSMOS_TINY.fingerprint(placed) == plain
+
+
+def test_a_checkpoint_of_the_hub_is_fetched_pickled_only_where_allowed_and_where_it_has_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def snapshot(_: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        assert revision is None
+        asked.append("*.bin" in allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr("kosmos_eval.model.hub_checkpoint.snapshot_download", snapshot)
+    monkeypatch.setattr("kosmos_eval.model.checkpoint.check_folder", lambda *_, **__: None)
+    monkeypatch.setattr("kosmos_eval.model.checkpoint.fingerprint", str)
+    named = {"pretrained": "an-owner/a.name"}
+    KOSMOS.fingerprint(ModelOptions(arguments=named))
+    assert asked == [False]
+    KOSMOS.fingerprint(ModelOptions(arguments={**named, "pickle": "allow"}))
+    assert asked == [False, False, True]
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    KOSMOS.fingerprint(ModelOptions(arguments={**named, "pickle": "allow"}))
+    assert asked == [False, False, True, False]

@@ -62,8 +62,8 @@ def test_an_unknown_key_is_named(written: Path, text: str, message: str) -> None
         (
             RUN + "[streams]\ntokens = 10\ntext = 0.5\n",
             (
-                "[streams]: expected the shares of text, captions, grounded, interleaved, instructions, own to sum to 1, "
-                "got 0.5"
+                "[streams]: expected the shares of text, captions, grounded, interleaved, instructions, own to sum "
+                "to 1, got 0.5"
             ),
         ),
         (
