@@ -24,7 +24,7 @@ from .dispatch import EMBEDDING, Dispatched, dispatch, materialise
 from .layouts import HEAD, UNILM
 from .pickled_files import open_weights, weight_files
 from .preprocess import PREPROCESSING
-from .public_checkpoint import fairseq_file, open_public, public_layout, weight_shapes
+from .public_checkpoint import fairseq_file, open_public, public_layout, public_weights, weight_shapes
 from .tokenizer import DICTIONARY, Tokenizer, tokenizer_file
 from .weights import CONFIG, WEIGHTS, Checkpoint, ModelWeights, check_weights
 
@@ -117,9 +117,9 @@ def _open(folder: Path, *, pickles: bool) -> tuple[Tokenizer, Checkpoint]:
     layout = public_layout(folder)
     tokenizer = Tokenizer.load(folder)
     if layout is not None:
-        checkpoint = open_public(folder, layout, pickles=pickles)
-        _check_vocabulary(folder, tokenizer, checkpoint.config)
-        return tokenizer, checkpoint
+        files = open_public(folder, layout, pickles=pickles)
+        _check_vocabulary(folder, tokenizer, files.config)
+        return tokenizer, Checkpoint(files.config, public_weights(folder, files))
     config = KosmosConfig.from_file(folder / CONFIG)
     _check_vocabulary(folder, tokenizer, config)
     return tokenizer, Checkpoint(config, _own_weights(folder, config, pickles=pickles))

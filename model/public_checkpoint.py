@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -13,7 +13,7 @@ from .dispatch import empty_model
 from .fairseq_file import FairseqFile
 from .layouts import HEAD, TRANSFORMERS, UNILM, PublicLayout, has_own_head, transformers_config, unilm_config
 from .pickled_files import expect_permission, open_weights
-from .weights import CONFIG, Checkpoint, ModelWeights, StoredWeights, check_weights
+from .weights import CONFIG, ModelWeights, StoredWeights, check_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,11 +54,26 @@ def fairseq_file(folder: Path) -> Path | None:
     return files[0] if files else None
 
 
-def open_public(folder: Path, layout: PublicLayout, *, pickles: bool) -> Checkpoint:
-    """Return the checkpoint of a folder in a public layout.
+class PublicFiles(NamedTuple):
+    """A checkpoint in a public layout, whose weights have not been held against its shape yet.
 
-    Every weight of the model has one in the file, and every one in the file is used, except those that the layout
-    names as deciding nothing. A head that is not the embedding is kept as a weight of its own.
+    Attributes:
+        layout: how the files call the weights.
+        config: the shape of the model.
+        stored: what the files hold.
+        shaped_by: how messages call what says the shape.
+        own_head: whether there must be a head beside the embedding.
+    """
+
+    layout: PublicLayout
+    config: KosmosConfig
+    stored: StoredWeights
+    shaped_by: str
+    own_head: bool = False
+
+
+def open_public(folder: Path, layout: PublicLayout, *, pickles: bool) -> PublicFiles:
+    """Return the checkpoint of a folder in a public layout.
 
     Args:
         folder: with `config.json` and safetensors, or with one `.pt`.
@@ -66,45 +81,35 @@ def open_public(folder: Path, layout: PublicLayout, *, pickles: bool) -> Checkpo
         pickles: whether pickled files may be read.
 
     Raises:
-        DataError: a file is missing or malformed, or weights and configuration do not belong together.
+        DataError: a file is missing or malformed, or is a pickle that may not be read.
     """
     if layout is TRANSFORMERS:
         values = json.loads((folder / CONFIG).read_bytes())
         config = transformers_config(values, str(folder / CONFIG))
-        stored = open_weights(folder, pickles=pickles)
-        return Checkpoint(config, _named(folder, layout, config, stored, CONFIG, own_head=has_own_head(values)))
+        return PublicFiles(layout, config, open_weights(folder, pickles=pickles), CONFIG, has_own_head(values))
     path = fairseq_file(folder)
     if path is None:
         message = f"{folder}: expected a fairseq checkpoint, a file such as kosmos-2.pt, got none"
         raise DataError(message)
     expect_permission(path, pickles=pickles)
     file = FairseqFile(path)
-    config = unilm_config(file.shapes, str(path), file.options)
-    return Checkpoint(config, _named(folder, layout, config, file, "the rest of the file"))
+    return PublicFiles(layout, unilm_config(file.shapes, str(path), file.options), file, "the rest of the file")
 
 
-def _named(
-    folder: Path,
-    layout: PublicLayout,
-    config: KosmosConfig,
-    stored: StoredWeights,
-    shaped_by: str,
-    *,
-    own_head: bool = False,
-) -> ModelWeights:
-    """Return the weights under the model's names.
+def public_weights(folder: Path, files: PublicFiles) -> ModelWeights:
+    """Return the weights of a public checkpoint under the model's names.
+
+    Every weight of the model has one in the file, and every one in the file is used, except those that the layout
+    names as deciding nothing. A head that is not the embedding is kept as a weight of its own.
 
     Args:
         folder: named in messages.
-        layout: how the files call the weights.
-        config: the shape of the model.
-        stored: what the files hold.
-        shaped_by: how messages call what says the shape.
-        own_head: whether there must be a head beside the embedding.
+        files: of the folder.
 
     Raises:
         DataError: weights and configuration do not belong together.
     """
+    layout, config, stored, shaped_by, own_head = files
     shapes = weight_shapes(config)
     patch_size = 0 if config.vision is None else config.vision.patch_size
     wanted = layout.wanted({name: shape for name, shape in shapes.items() if name != HEAD}, patch_size)

@@ -105,6 +105,9 @@ def test_files_of_code_stay_small_and_have_names_of_their_own() -> None:
 def test_every_install_is_held_by_the_constraints() -> None:
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
     names = {line.split(">=")[0].split("[")[0].lower() for line in wanted} - {"kosmos-eval"}
     assert [name for name in sorted(names) if f"\n{name}==" not in f"\n{pinned}"] == []
