@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kosmos_eval.cli import options
+from kosmos_eval import model_options as options
 from kosmos_eval.dialogue import FORMATS, QUESTION, Dialogue, read_picture
 from kosmos_eval.errors import DataError, PromptTooLongError, UnknownNameError, UsageError
 

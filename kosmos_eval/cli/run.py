@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from kosmos_eval.cli import options
+from kosmos_eval import model_options as options
 from kosmos_eval.errors import KosmosEvalError, UsageError
 
 if TYPE_CHECKING:

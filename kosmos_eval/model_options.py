@@ -1,4 +1,4 @@
-"""Options that several sub-commands share: which model, and how it is loaded."""
+"""Command-line options that several sub-commands share: which model, and how it is loaded."""
 
 from __future__ import annotations
 
