@@ -22,6 +22,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from kosmos_eval.errors import RunRefusedError
+from kosmos_eval.microworld.draws import Draws
 
 from ..checkpoint import save_kosmos
 from .batches import Batch, batches
@@ -104,9 +105,9 @@ class Trainer:
         pace = _Pace(self.streams)
         for step in range(self.step, run.steps):
             self.step = step
-            for _ in range(run.accumulation):
+            for turn in range(run.accumulation):
                 batch = next(batches_ahead)
-                pace.add(batch, self._pass(batch))
+                pace.add(batch, self._pass(batch, turn))
             self.step = step + 1
             last = self.step == run.steps
             if self.step % run.log_every == 0 or last:
@@ -140,12 +141,13 @@ class Trainer:
             workers=run.workers,
         )
 
-    def _pass(self, batch: Batch) -> Losses:
-        """Do one forward and backward pass, and the optimiser's step when it is due."""
+    def _pass(self, batch: Batch, turn: int = 0) -> Losses:
+        """Do one forward and backward pass, the step's pass number `turn`, and the optimiser's step when it is due."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.step)
         with self.accelerator.accumulate(self._wrapped), torch.random.fork_rng():
-            torch.manual_seed((self.config.run.seed << 32) + self.step)
+            part = turn * self.accelerator.num_processes + self.accelerator.process_index
+            torch.manual_seed(Draws(f"dropout|{self.config.run.seed}|{self.step}|{part}").below(1 << 32))
             with self.accelerator.autocast():
                 losses: Losses = self._wrapped(batch.to(self.accelerator.device))
             self.accelerator.backward(losses.total)

@@ -154,7 +154,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_what_one_does_with_accumulation(tmp_path: Path) -> None:
-    path = _config(tmp_path / "pair", steps=2, accumulation=1, dropout=0.0)
+    path = _config(tmp_path / "pair", steps=2, accumulation=1)
     command = [
         sys.executable,
         "-m",
@@ -174,7 +174,7 @@ def test_two_processes_do_what_one_does_with_accumulation(tmp_path: Path) -> Non
     told = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told
     pair = torch.load(tmp_path / "pair" / "run" / STATE, weights_only=True)["learner"]
-    alone = _trainer(tmp_path / "alone", steps=2, accumulation=2, dropout=0.0)
+    alone = _trainer(tmp_path / "alone", steps=2, accumulation=2)
     alone.train()
     for name, value in _weights(alone).items():
         assert torch.allclose(value, pair[name], atol=1e-5), name
