@@ -30,6 +30,7 @@ docs: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/shared_context.py
+	$(BIN)/python benchmarks/candidates.py
 
 train: $(READY)
 	$(TRAIN) model/training/configs/kosmos-tiny-tower.toml
