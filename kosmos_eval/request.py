@@ -53,7 +53,7 @@ class Generate:
         num_beams: 1 is greedy.
         length_penalty: beam scores are divided by length to this power.
         no_repeat_ngram: no n-gram of this many tokens is written twice; 0 is off.
-        constraint: the answer must be one of these texts; `None` is free.
+        constraint: the answer must be one of these texts, none of them blank; `None` is free.
     """
 
     prompt: Prompt
@@ -80,6 +80,9 @@ class Generate:
             raise ValueError(message)
         if self.constraint is not None and not self.constraint:
             message = "expected constraint to be None (free) or to name at least one text, got none"
+            raise ValueError(message)
+        if blank := [text for text in self.constraint or () if not text.strip()]:
+            message = f"expected the texts of constraint to have characters, got {blank[0]!r}"
             raise ValueError(message)
         object.__setattr__(self, "length_penalty", float(self.length_penalty))  # 1 == 1.0, so their digests are one
 

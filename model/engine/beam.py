@@ -2,11 +2,12 @@
 
 What a step does, for a prompt with B beams:
 
-1. Every live beam may go on with every token. A candidate's sum is its beam's sum plus the token's log-probability.
-   The 3 B best candidates are looked at, ties by beam, then by token id.
+1. Every live beam may go on with every token that its constraint, if any, allows. A candidate's sum is its beam's sum
+   plus the token's log-probability. The 3 B best candidates are looked at, ties by beam, then by token id.
 2. A candidate has ended as a greedy answer does: with `</s>` or `<image>`, with a stop text, or with the last allowed
-   token. Ended ones among the B best are kept, those further down are dropped; at most B are kept in all, the best by
-   sum / length ** length_penalty. Length counts the tokens written, an end token included and the prompt left out.
+   token; a constrained one with `</s>` alone. Ended ones among the B best are kept, those further down are dropped; at
+   most B are kept in all, the best by sum / length ** length_penalty. Length counts the tokens written, an end
+   token included and the prompt left out.
 3. The B best candidates that have not ended are the next live beams.
 4. The search is over when no beam is live, or when B ended ones are kept and the best live beam, its sum divided by
    its present length ** length_penalty, is not better than the worst of them.
@@ -34,6 +35,7 @@ import torch
 
 from kosmos_eval.errors import DataError
 
+from .constraint import restrict
 from .generate import Answer, Batch, repeating
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class _Beam:
 
     def extended(self, choice: _Choice, parent: int, tokenizer: SegmentTokenizer) -> _Beam:
         """Return a beam that goes on with a token; this one stays as it is."""
-        answer = Answer(self.answer.job, [*self.answer.tokens], [*self.answer.logprobs])
+        answer = Answer(self.answer.job, [*self.answer.tokens], [*self.answer.logprobs], node=self.answer.node)
         answer.write(choice.token, choice.logprob, tokenizer)
         return _Beam(answer, self.total + choice.logprob, parent)
 
@@ -167,8 +169,9 @@ def _choices(forward: Forward, hidden: Tensor, beams: Sequence[_Beam]) -> list[l
     most = _CANDIDATES_A_BEAM * max(beam.answer.job.beams for beam in beams)
     start = 0
     for logits in forward.logits(hidden):
-        logprobs = logits.log_softmax(-1)
-        for row, beam in enumerate(beams[start : start + len(logits)]):
+        part = beams[start : start + len(logits)]
+        logprobs = restrict(logits.log_softmax(-1), [beam.answer.node for beam in part])
+        for row, beam in enumerate(part):
             logprobs[row, repeating(beam.answer.tokens, beam.answer.job.no_repeat_ngram)] = -torch.inf
         least = logprobs.topk(min(most, logprobs.shape[1])).values[:, -1:]
         found = (logprobs >= least) & (logprobs > -torch.inf)

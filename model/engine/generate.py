@@ -1,7 +1,7 @@
 """Greedy generation: prompts are read as a batch, then every row writes a token a step until it has ended.
 
 Rows that have ended leave the batch. A row ends with `</s>` or `<image>` (the model has no pictures to show), with a
-stop text, or with its last allowed token.
+stop text, or with its last allowed token. A constrained row ends with `</s>` alone, behind one of its texts.
 
 Axes: R rows, S cached tokens, V vocabulary.
 """
@@ -15,11 +15,14 @@ import torch
 
 from kosmos_eval.request import Generated, StopReason
 
+from .constraint import restrict
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
+    from .constraint import Node
     from .forward import Forward, Prefix
     from .layout import Layout, SegmentTokenizer
 
@@ -38,6 +41,7 @@ class GenerateJob:
         no_repeat_ngram: no n-gram of this many tokens is written twice; 0 is off.
         beams: of a beam search; 1 is greedy.
         length_penalty: of a beam search.
+        constraint: root of the trie that the answer keeps to; `None` is free.
     """
 
     prompt: Layout
@@ -46,6 +50,7 @@ class GenerateJob:
     no_repeat_ngram: int = 0
     beams: int = 1
     length_penalty: float = 1.0
+    constraint: Node | None = None
 
     @property
     def longest(self) -> int:
@@ -55,18 +60,28 @@ class GenerateJob:
 
 @dataclass(slots=True)
 class Answer:
-    """A row's answer as it grows."""
+    """A row's answer as it grows; `node` is its place in the trie of its constraint."""
 
     job: GenerateJob
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     text: str = ""
     reason: StopReason | None = None
+    node: Node | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tokens:
+            self.node = self.job.constraint
 
     def write(self, token: int, logprob: float, tokenizer: SegmentTokenizer) -> None:
         """Add a token, and see whether the answer has ended."""
         self.tokens.append(token)
         self.logprobs.append(logprob)
+        if self.node is not None:
+            self.node = self.node.child(token)
+            if self.node.text is not None:
+                self.text, self.reason = self.node.text, "eos"
+            return
         if token in (tokenizer.eos, tokenizer.image_begin):
             self.reason = "eos"
         elif self.job.stop and (cut := _first_stop(tokenizer.decode(self.tokens), self.job.stop)) is not None:
@@ -133,10 +148,10 @@ def _choose(forward: Forward, hidden: Tensor, answers: Sequence[Answer]) -> tupl
     tokens: list[int] = []
     logprobs: list[float] = []
     for logits in forward.logits(hidden):
-        allowed = logits
         part = answers[len(tokens) : len(tokens) + len(logits)]
+        allowed = restrict(logits, [answer.node for answer in part])
         if any(answer.job.no_repeat_ngram for answer in part):
-            allowed = logits.clone()
+            allowed = allowed.clone()
             for row, answer in enumerate(part):
                 allowed[row, repeating(answer.tokens, answer.job.no_repeat_ngram)] = -torch.inf
         chosen = allowed.argmax(-1)

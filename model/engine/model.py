@@ -19,6 +19,7 @@ from ..arguments import AUTO, Placement, may_read_pickles
 from ..checkpoint import load_kosmos, spread_kosmos
 from ..preprocess import pixels_of
 from .beam import beam_search
+from .constraint import TrieMaker
 from .forward import Forward
 from .generate import GenerateJob, generate
 from .layout import ImageTable, LayoutMaker
@@ -95,6 +96,7 @@ class KosmosModel:
         self._tokenizer = tokenizer
         self._batch_size = batch_size
         self._maker = LayoutMaker(tokenizer, model.config.image_tokens)
+        self._tries = TrieMaker(self._maker, tokenizer.eos)
         self._dispatched = dispatched
         # Other weights may be on another device, or on none between two calls; the last norm never moves.
         weight = model.decoder.norm.weight
@@ -164,11 +166,17 @@ class KosmosModel:
         prompt = self._maker.sequence(request.prompt, window.table)
         self._check_length(len(prompt))
         if isinstance(request, Generate):
-            _check_supported(request)
             room = self._reach - len(prompt) + 1 if self._reach else request.max_new_tokens
             most, beams = min(request.max_new_tokens, room), request.num_beams
+            trie = self._tries.trie(request, most)
             job = GenerateJob(
-                prompt, most, request.stop, request.no_repeat_ngram, beams=beams, length_penalty=request.length_penalty
+                prompt,
+                trie.longest if trie else most,
+                request.stop,
+                request.no_repeat_ngram,
+                beams=beams,
+                length_penalty=request.length_penalty,
+                constraint=trie.root if trie else None,
             )
             window.generate.setdefault(beams, []).append((number, job))
             window.tokens += job.longest
@@ -257,12 +265,3 @@ def device_of(name: str) -> str:
         message = f"expected device to be auto, cpu, or a cuda, cuda:N or mps that is here, got {name!r}"
         raise UsageError(message)
     return name
-
-
-def _check_supported(request: Generate) -> None:
-    if request.constraint is not None:
-        message = (
-            f"expected constraint to be none, got {len(request.constraint)} texts; constrained generation is not "
-            f"supported by this model yet"
-        )
-        raise UsageError(message)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from kosmos_eval.errors import UsageError
 from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.engine.generate import Answer, GenerateJob, repeating
 from kosmos_eval.model.engine.layout import Layout
@@ -82,9 +81,3 @@ def test_generation_ends_where_sinusoidal_positions_do(model: Kosmos, tokenizer:
     assert isinstance(answer, Generated)
     if answer.stop_reason == "length":
         assert len(answer.tokens) == (6 if model.config.decoder.positions == "sinusoidal" else 30)
-
-
-def test_what_is_not_supported_is_named(model: Kosmos, tokenizer: SegmentTokenizer) -> None:
-    request = Generate(Prompt.of("a"), 3, constraint=("x",))
-    with pytest.raises(UsageError, match=r"constraint.*not supported"):
-        list(KosmosModel(model, tokenizer).answer([(0, request)]))
