@@ -1,9 +1,9 @@
 """Model folders: a configuration, weights and a tokenizer, read strictly.
 
     FOLDER/
-        config.json         the shape, as `KosmosConfig.to_json` writes it
-        model.safetensors   the weights, in any float type; or model.safetensors.index.json and its shards
-        tokenizer.model     SentencePiece
+        config.json                 the shape, as `KosmosConfig.to_json` writes it
+        model.safetensors           the weights, in any float type; or model.safetensors.index.json and its shards
+        sentencepiece.bpe.model     the tokenizer, with markup; or tokenizer.model, without: see `tokenizer.py`
 
 The tied head is stored once, as the embedding. Folders in a public layout of KOSMOS-2 are read as well: see
 `layouts.py`.

@@ -39,7 +39,7 @@ _OFFSETS = 2 * JITTER + 1
 CELL_CLASSES = (len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1, _OFFSETS + 1, _OFFSETS + 1)
 """Classes of a cell's shape, colour, size and place across and down in the cell, class 0 being an empty cell."""
 
-LETTER_CLASSES = (27,)
+LETTER_CLASSES = 27
 """Classes of a slot's letter, class 0 being none."""
 
 PANEL_CLASSES = (len(TYPES), 6, 6, *(2,) * GRID**2)
@@ -135,15 +135,15 @@ class DenseHeads(nn.Module):
         return Seen(
             loss,
             (right[0] & right[1] & right[2])[things].float().mean(),
-            (held.letters[0].argmax(1) == wanted.letters)[letters].float().mean(),
+            (held.letters.argmax(1) == wanted.letters)[letters].float().mean(),
         )
 
 
 class _Read(NamedTuple):
-    """Scores of each label's classes: [P, C, 3, 3] each, [P, 27, 3, 6] and [P, C] each."""
+    """Scores of each label's classes: [P, C, 3, 3] each, [P, 27, 3, 6], and [P, C] each."""
 
     cells: tuple[Tensor, ...]
-    letters: tuple[Tensor, ...]
+    letters: Tensor
     panel: tuple[Tensor, ...]
 
 
@@ -163,16 +163,16 @@ class _Reading(nn.Module):
         cell = max(1, side // GRID)
         self.fits = side % GRID == 0
         self.cells = nn.Conv2d(channels, sum(CELL_CLASSES), cell, cell)
-        self.letters = nn.Conv2d(channels, _SLOTS_A_CELL * sum(LETTER_CLASSES), cell, cell)
+        self.letters = nn.Conv2d(channels, _SLOTS_A_CELL * LETTER_CLASSES, cell, cell)
         self.panel = nn.Conv2d(channels, sum(PANEL_CLASSES), side)
 
     def forward(self, plane: Float[Tensor, "P C Y X"]) -> _Read:
         cells = plane if self.fits else F.adaptive_avg_pool2d(plane, GRID)
-        letters = self.letters(cells).reshape(len(plane), sum(LETTER_CLASSES), _SLOTS_A_CELL, GRID, GRID)
+        letters = self.letters(cells).reshape(len(plane), LETTER_CLASSES, _SLOTS_A_CELL, GRID, GRID)
         letters = letters.permute(0, 1, 3, 4, 2).flatten(3)  # slots side by side
         return _Read(
             torch.split(self.cells(cells), list(CELL_CLASSES), 1),
-            (letters,),
+            letters,
             torch.split(self.panel(plane)[..., 0, 0], list(PANEL_CLASSES), 1),
         )
 
@@ -190,10 +190,10 @@ def _split(labels: Int[Tensor, "P L"]) -> _Wanted:
 def _loss(read: _Read, labels: Int[Tensor, "P L"]) -> Tensor:
     """Return the sum over labels of their mean loss; where there is nothing to name, it counts less."""
     wanted = _split(labels)
-    total = read.letters[0].new_zeros(())
+    total = read.letters.new_zeros(())
     for index, part in enumerate(read.cells):
         total = total + _balanced(part, wanted.cells[:, index])
-    total = total + 2 * _balanced(read.letters[0], wanted.letters)
+    total = total + 2 * _balanced(read.letters, wanted.letters)
     for index, part in enumerate(read.panel):
         total = total + _mean(part, wanted.panel[:, index], wanted.panel[:, index] != ABSENT)
     return total

@@ -183,3 +183,12 @@ def make_requests() -> Callable[[int], list[tuple[int, Request]]]:
 @pytest.fixture(scope="session")
 def make_picture() -> Callable[[int], Image]:
     return picture
+
+
+@pytest.fixture
+def letters_on_disk(tokenizer: LetterTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let model folders hold a file in place of a SentencePiece model, and load as the letter tokenizer."""
+    monkeypatch.setattr("kosmos_eval.model.checkpoint.Tokenizer.load", lambda _: tokenizer)
+    monkeypatch.setattr(
+        type(tokenizer), "save", lambda _, folder: (folder / "tokenizer.model").write_text("letters"), raising=False
+    )

@@ -16,14 +16,7 @@ if TYPE_CHECKING:
     from kosmos_eval.model.engine.layout import SegmentTokenizer
     from kosmos_eval.model.kosmos import Kosmos
 
-
-@pytest.fixture(autouse=True)
-def _letters_on_disk(tokenizer: SegmentTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders of these tests hold a file in place of a SentencePiece model, and load as the letter tokenizer."""
-    monkeypatch.setattr("kosmos_eval.model.checkpoint.Tokenizer.load", lambda _: tokenizer)
-    monkeypatch.setattr(
-        type(tokenizer), "save", lambda _, folder: (folder / "tokenizer.model").write_text("letters"), raising=False
-    )
+pytestmark = pytest.mark.usefixtures("letters_on_disk")
 
 
 @pytest.fixture

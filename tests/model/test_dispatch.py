@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from kosmos_eval.prompt import Image
     from kosmos_eval.request import Request, Response
 
+pytestmark = pytest.mark.usefixtures("letters_on_disk")
+
 
 class Variant(NamedTuple):
     """As the one that models of the tests are made by."""
@@ -45,14 +47,6 @@ class Variant(NamedTuple):
 @pytest.fixture(params=[("xpos", "resampler"), ("sinusoidal", "x-attention")], ids="-".join)
 def model(request: pytest.FixtureRequest, make_model: Callable[[Variant], Kosmos]) -> Kosmos:
     return make_model(Variant(*request.param))
-
-
-@pytest.fixture(autouse=True)
-def _letters_on_disk(tokenizer: SegmentTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kosmos_eval.model.checkpoint.Tokenizer.load", lambda _: tokenizer)
-    monkeypatch.setattr(
-        type(tokenizer), "save", lambda _, folder: (folder / "tokenizer.model").write_text("letters"), raising=False
-    )
 
 
 @pytest.fixture
