@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from kosmos_eval.request import Request, Response
+    from kosmos_eval.request import Failed, Request, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,59 @@ class Model(Protocol):
         """What ran: parameters, device, dtype; plain JSON values for the run record."""
         ...
 
-    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
+    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
         """Answer every request, in any order, as they finish.
 
         Args:
             requests: pairs of a caller's own number and a request.
 
         Yields:
-            The same numbers, each with its response: a `Generated` for a `Generate`, a `Scored` for a `Score`.
+            The same numbers, each with its response: a `Generated` for a `Generate`, a `Scored` for a `Score`; or a
+            `Failed` for a request that is too big for the machine or too long for the model's positions.
             Answers do not depend on what else is in the stream, beyond float rounding; and the same stream gives
             the same answers bit for bit, whatever the model answered before and however many threads it has. That
             is what makes results independent of process count and crashes.
         """
+        ...
+
+
+@runtime_checkable
+class Auditable(Protocol):
+    """A model that can compute the same answers in several ways, so that they can be compared."""
+
+    def ways(self) -> Mapping[str, Model]:
+        """Return name of a way to the model that goes it, the reference first.
+
+        All share the weights. The reference reads one sequence at a time; the others batch, pad, share and pack.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a stream of requests amounts to, counted without asking the model.
+
+    Attributes:
+        images: distinct ones, each of which is encoded once.
+        whole_tokens: to be read if every prompt, and every continuation behind its prompt, were a sequence of its own.
+        shared_tokens: to be read with common prefixes shared.
+        new_tokens: most that may be written.
+        memory: bytes, at most, beside the weights.
+    """
+
+    images: int
+    whole_tokens: int
+    shared_tokens: int
+    new_tokens: int
+    memory: int
+
+
+@runtime_checkable
+class Surveyor(Protocol):
+    """A model that can tell what requests amount to."""
+
+    def survey(self, requests: Iterable[Request]) -> Survey:
+        """Count what answering the requests as one stream takes; those that cannot be answered count for nothing."""
         ...
 
 

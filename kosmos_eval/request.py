@@ -167,6 +167,17 @@ class Scored:
 Response = Generated | Scored
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """In place of an answer: the model could not take this one request, and goes on with the others.
+
+    Attributes:
+        reason: one line that says what was too big or too long, and the cure.
+    """
+
+    reason: str
+
+
 def request_digest(request: Request) -> str:
     """Return the SHA-256 of all that a request says, images by their pixels: 64 hex digits."""
     canonical = json.dumps([type(request).__name__, _canonical(request)], sort_keys=True, ensure_ascii=False)
