@@ -6,7 +6,9 @@
     │   ├── PluginError             64  a plugin that is malformed, or two of one name
     │   └── RunRefusedError         64  the run folder belongs to other work, or to another process
     ├── DataError                   65  a dataset, an image or a checkpoint that cannot be read
-    │   └── PromptTooLongError      65  a prompt that is longer than the model's positions reach
+    │   ├── PromptTooLongError      65  a prompt that is longer than the model's positions reach
+    │   └── RequestFailedError      65  a request that the model could not take
+    ├── IncompleteRunError          75  finished, and some samples failed; resuming asks them again
     └── RunInterruptedError        130  stopped half-way; the run folder can be resumed
 
 A message is one line: what was expected, what was found, and what to do about it.
@@ -19,6 +21,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from kosmos_eval.record import RunRecord
 
 
 class KosmosEvalError(Exception):
@@ -80,6 +84,36 @@ class PromptTooLongError(DataError):
             f"expected a prompt of at most {reach} tokens, the model's positions, got {length}; "
             f"ask for fewer shots or shorter texts"
         )
+
+
+class RequestFailedError(DataError):
+    """The model could not take a request: it is too big for the machine, or too long for the model's positions."""
+
+    def __init__(self, reason: str, excess: int | None = None) -> None:
+        """Say why.
+
+        Args:
+            reason: as the model said it.
+            excess: tokens beyond what the model's positions reach; `None` when that is not the reason.
+        """
+        self.excess = excess
+        super().__init__(reason)
+
+
+class IncompleteRunError(KosmosEvalError):
+    """A run is finished and its results are written, but some samples failed and are in no score."""
+
+    exit_code: ClassVar[int] = 75
+
+    def __init__(self, message: str, record: RunRecord) -> None:
+        """Name the failed samples.
+
+        Args:
+            message: which failed, why, and what to do.
+            record: of the run, as written.
+        """
+        self.record = record
+        super().__init__(message)
 
 
 class RunInterruptedError(KosmosEvalError):

@@ -117,12 +117,20 @@ class Generated:
         tokens: the ids that were written, the end token included.
         logprobs: log-probability of each of these tokens when it was chosen, in nats.
         stop_reason: `eos` the model ended, `stop` a stop text came, `length` the tokens ran out (truncated).
+        margins: by how many nats each of these tokens was likelier than the best other one that was allowed in its
+            place, infinity where there was none; empty when that is not known, as in beam search.
     """
 
     text: str
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
     stop_reason: StopReason
+    margins: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.margins and len(self.margins) != len(self.tokens):
+            message = f"expected a margin for each of {len(self.tokens)} tokens, or none, got {len(self.margins)}"
+            raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +181,11 @@ class Failed:
 
     Attributes:
         reason: one line that says what was too big or too long, and the cure.
+        excess: tokens beyond what the model's positions reach; `None` when that is not the reason.
     """
 
     reason: str
+    excess: int | None = None
 
 
 def request_digest(request: Request) -> str:
@@ -196,13 +206,13 @@ def _canonical(value: object) -> object:
             return value
 
 
-def response_to_json(response: Response) -> dict[str, Any]:
-    """Return a response as plain JSON values, which `response_from_json` reads back unchanged."""
+def response_to_json(response: Response | Failed) -> dict[str, Any]:
+    """Return a response, or what stands in its place, as plain JSON values; `response_from_json` reads it unchanged."""
     return {"kind": type(response).__name__, **asdict(response)}
 
 
-def response_from_json(values: Mapping[str, Any]) -> Response:
-    """Return the response that `response_to_json` wrote.
+def response_from_json(values: Mapping[str, Any]) -> Response | Failed:
+    """Return what `response_to_json` wrote.
 
     Raises:
         ValueError: the values are not a response.
@@ -210,12 +220,15 @@ def response_from_json(values: Mapping[str, Any]) -> Response:
     try:
         match values:
             case {"kind": "Generated", "text": text, "tokens": tokens, "logprobs": logprobs, "stop_reason": reason}:
-                return Generated(text, tuple(tokens), tuple(logprobs), reason)
+                margins = tuple(values.get("margins", ()))  # journals of before margins were kept have none
+                return Generated(text, tuple(tokens), tuple(logprobs), reason, margins)
             case {"kind": "Scored", "continuations": rows}:
                 return Scored(tuple(_likelihood(row) for row in rows))
+            case {"kind": "Failed", "reason": reason, "excess": excess}:
+                return Failed(reason, excess)
     except (KeyError, TypeError):  # the same fault, further down
         pass
-    message = f"expected a Generated or Scored response, got {values!r:.80}"
+    message = f"expected a Generated, Scored or Failed response, got {values!r:.80}"
     raise ValueError(message)
 
 

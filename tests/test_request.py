@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import (
     Continuation,
+    Failed,
     Generate,
     Generated,
     LogLikelihood,
@@ -130,18 +131,33 @@ likelihoods = st.builds(
     st.booleans(),
 )
 generated = st.builds(
-    Generated,
+    lambda text, rows, logprobs, reason, known: Generated(
+        text, tuple(token for token, _ in rows), logprobs, reason, tuple(margin for _, margin in rows) if known else ()
+    ),
     st.text(),
-    st.lists(st.integers(0, 99), max_size=3).map(tuple),
+    st.lists(st.tuples(st.integers(0, 99), numbers), max_size=3),
     st.lists(numbers, max_size=3).map(tuple),
     st.sampled_from(["eos", "stop", "length"]),
+    st.booleans(),
 )
-responses = generated | st.builds(Scored, st.lists(likelihoods, max_size=3).map(tuple))
+failed = st.builds(Failed, st.text(), st.none() | st.integers(1, 9))
+responses = generated | st.builds(Scored, st.lists(likelihoods, max_size=3).map(tuple)) | failed
 
 
 @given(responses)
-def test_a_response_comes_back_from_json_as_it_was(response: Response) -> None:
+def test_a_response_comes_back_from_json_as_it_was(response: Response | Failed) -> None:
     assert response_from_json(json.loads(json.dumps(response_to_json(response)))) == response
+
+
+def test_a_response_of_before_margins_were_kept_is_read() -> None:
+    values = response_to_json(Generated("a", (1,), (-1.0,), "eos", (0.5,)))
+    del values["margins"]
+    assert response_from_json(values) == Generated("a", (1,), (-1.0,), "eos")
+
+
+def test_margins_are_one_a_token_or_none() -> None:
+    with pytest.raises(ValueError, match="expected a margin for each of 2 tokens, or none, got 1"):
+        Generated("a", (1, 2), (-1.0, -1.0), "eos", (0.5,))
 
 
 def test_not_a_number_comes_back_from_json() -> None:
@@ -157,13 +173,15 @@ def test_not_a_number_comes_back_from_json() -> None:
         {},
         {"kind": "Other"},
         {"kind": "Generated", "text": "x"},
+        {"kind": "Generated", "text": "", "tokens": [], "logprobs": [], "stop_reason": "eos", "margins": None},
+        {"kind": "Failed"},
         {"kind": "Scored"},
         {"kind": "Scored", "continuations": [{"tokens": [1]}]},
         {"kind": "Scored", "continuations": 3},
     ],
 )
 def test_json_that_is_no_response_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="expected a Generated or Scored response, got"):
+    with pytest.raises(ValueError, match="expected a Generated, Scored or Failed response, got"):
         response_from_json(values)
 
 
