@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from kosmos_eval.record import CellResult, MetricResult
 
@@ -89,19 +89,28 @@ def results_table(cells: Sequence[CellResult]) -> str:
     if not cells:
         return "no results"
     rows = [_HEADINGS, *(_row(cell, metric) for cell in cells for metric in cell.metrics)]
+    footnotes = ["", STAND_IN_NOTE] if any(is_stand_in(cell) for cell in cells) else []
+    return "\n".join([aligned(rows, _RIGHT_ALIGNED), *footnotes])
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:
+    """Return rows as aligned plain text, with a rule below the headings.
+
+    Args:
+        rows: of equal length, the headings first; a column `note` is left out where no row has one.
+        right: headings of the columns that are aligned to the right.
+    """
     columns = [column for column in zip(*rows, strict=True) if column[0] != "note" or any(column[1:])]
     lines = [
-        "  ".join(text.rjust(width) if right else text.ljust(width) for text, width, right in line).rstrip()
-        for line in zip(*(_measured(column) for column in columns), strict=True)
+        "  ".join(text.rjust(width) if at_right else text.ljust(width) for text, width, at_right in line).rstrip()
+        for line in zip(*(_measured(column, right) for column in columns), strict=True)
     ]
-    rule = "-" * max(len(line) for line in lines)
-    footnotes = ["", STAND_IN_NOTE] if any(is_stand_in(cell) for cell in cells) else []
-    return "\n".join([lines[0], rule, *lines[1:], *footnotes])
+    return "\n".join([lines[0], "-" * max(len(line) for line in lines), *lines[1:]])
 
 
-def _measured(column: Sequence[str]) -> list[tuple[str, int, bool]]:
+def _measured(column: Sequence[str], right: Collection[str]) -> list[tuple[str, int, bool]]:
     width = max(len(text) for text in column)
-    return [(text, width, column[0] in _RIGHT_ALIGNED) for text in column]
+    return [(text, width, column[0] in right) for text in column]
 
 
 def _row(cell: CellResult, metric: MetricResult) -> tuple[str, ...]:

@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 
 from kosmos_eval.record import CellResult, MetricResult
-from kosmos_eval.table import NO_NUMBER, STAND_IN_NOTE, interval, missing_reason, percent, results_table, subset_note
+from kosmos_eval.table import (
+    NO_NUMBER,
+    STAND_IN_NOTE,
+    aligned,
+    interval,
+    missing_reason,
+    percent,
+    results_table,
+    subset_note,
+)
 
 METRIC = MetricResult("accuracy", 0.625, 0.581, 0.667, 0.022, 200, 180, 3, 4, chance=1 / 6)
 CELL = CellResult("raven", 0, 1, "test", (METRIC,), {}, 200, 200, 0, {}, {})
@@ -79,3 +88,11 @@ def test_table_marks_subsets_and_stand_ins() -> None:
 
 def test_table_of_nothing_says_so() -> None:
     assert results_table([]) == "no results"
+
+
+def test_any_rows_are_aligned_and_a_note_that_nobody_has_is_left_out() -> None:
+    rows = [("name", "count", "note"), ("a", "1,000", ""), ("longer", "7", "")]
+    assert aligned(rows, {"count"}) == "name    count\n-------------\na       1,000\nlonger      7"
+    noted = aligned([*rows[:2], ("b", "7", "late")], {"count"}).splitlines()
+    assert noted[0].split() == ["name", "count", "note"]
+    assert noted[3].endswith("7  late")
