@@ -23,6 +23,15 @@ def _pairs(_context: click.Context, parameter: click.Parameter, texts: Sequence[
     return pairs or None
 
 
+def _batch_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    if text is None or text == "auto":
+        return None
+    if not (text.isdigit() and int(text) > 0):
+        message = f"--batch_size: expected auto or a whole number from 1, got {text!r}"
+        raise UsageError(message)
+    return int(text)
+
+
 model = click.option(
     "-m",
     "--model",
@@ -48,6 +57,9 @@ dtype = click.option(
     default="float32",
     show_default=True,
     help="Of weights and activations.",
+)
+batch_size = click.option(
+    "-b", "--batch_size", callback=_batch_size, metavar="auto|N", help="Sequences in one forward pass.  [default: auto]"
 )
 include_path = click.option(
     "--include_path", multiple=True, type=click.Path(), metavar="DIR", help="Folder with plugin files."

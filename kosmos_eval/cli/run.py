@@ -11,10 +11,10 @@ import click
 from click.core import ParameterSource
 
 from kosmos_eval import model_options as options
+from kosmos_eval import task_options as asked
 from kosmos_eval.errors import KosmosEvalError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import FrameType
 
     from kosmos_eval.run import Prepared
@@ -23,78 +23,20 @@ _NOT_CONFIG = {"config", "resume", "output_path", "processes", "quiet"}
 _FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": bool}  # of these, in a configuration file
 
 
-def _names(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _counts(_context: click.Context, parameter: click.Parameter, text: str | None) -> list[int] | None:
-    try:
-        return None if text is None else [int(part) for part in text.split(",")]
-    except ValueError as error:
-        message = f"{parameter.opts[0]}: expected whole numbers such as 0,4, got {text!r}"
-        raise UsageError(message) from error
-
-
-def _settings(_context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> dict[str, Any] | None:
-    import yaml
-
-    settings: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        place, equals, value = text.partition("=")
-        task, dot, name = place.partition(".")
-        if not (task and dot and name and equals):
-            message = f"{parameter.opts[0]}: expected TASK.SETTING=VALUE such as vqav2.split=val, got {text!r}"
-            raise UsageError(message)
-        try:
-            settings.setdefault(task, {})[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            message = f"{parameter.opts[0]} {place}: expected a YAML value such as 3, val or [a, b], got {value!r}"
-            raise UsageError(message) from error
-    return settings or None
-
-
-def _batch_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
-    if text is None or text == "auto":
-        return None
-    if not (text.isdigit() and int(text) > 0):
-        message = f"--batch_size: expected auto or a whole number from 1, got {text!r}"
-        raise UsageError(message)
-    return int(text)
-
-
 @click.command(short_help="Run tasks and write their results.")
-@click.option("-t", "--tasks", callback=_names, metavar="NAMES", help="Tasks, separated by commas (see: ls tasks).")
-@click.option(
-    "-f", "--shots", "--num_fewshot", callback=_counts, metavar="COUNTS", help="Shot counts, as 0,4.  [default: 0]"
-)
+@asked.tasks
+@asked.shots
 @options.model
 @options.model_args
-@click.option(
-    "-d", "--data", metavar="mini|hub|DIR", help="Source of samples.  [default: mini for embedded models, else hub]"
-)
-@click.option("-L", "--limit", type=float, metavar="N", help="At most N samples of each task, or a share below 1.")
-@click.option(
-    "--sample-order", type=click.Choice(["random", "first"]), help="Which ones --limit keeps.  [default: random]"
-)
-@click.option(
-    "--exemplars",
-    type=click.Choice(["per-sample", "fixed"]),
-    help="Draw exemplars for each query, or once.  [default: per-sample]",
-)
-@click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    callback=_settings,
-    metavar="TASK.SETTING=VALUE",
-    help="A task's setting (see: describe TASK).",
-)
+@asked.data
+@asked.limit
+@asked.sample_order
+@asked.exemplars
+@asked.seed
+@asked.settings
 @options.device
 @options.dtype
-@click.option(
-    "-b", "--batch_size", callback=_batch_size, metavar="auto|N", help="Sequences in one forward pass.  [default: auto]"
-)
+@options.batch_size
 @click.option(
     "-j", "--processes", type=click.IntRange(min=1), default=1, help="Processes that ask at once.  [default: 1]"
 )
@@ -113,7 +55,7 @@ def _batch_size(_context: click.Context, _parameter: click.Parameter, text: str 
     metavar="FILE",
     help="YAML with any of these flags; the command line wins.",
 )
-@click.option("--report", callback=_names, metavar="NAMES", help="Reports to write.  [default: html]")
+@click.option("--report", callback=asked.names, metavar="NAMES", help="Reports to write.  [default: html]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Finish an interrupted run.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.pass_context
