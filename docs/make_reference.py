@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from kosmos_eval.cli import cli
-from kosmos_eval.errors import DataError, KosmosEvalError, RunInterruptedError, UsageError
+from kosmos_eval.errors import DataError, IncompleteRunError, KosmosEvalError, RunInterruptedError, UsageError
 from kosmos_eval.plugins import Plugins
 
 PAGE = Path(__file__).parent / "reference.md"
@@ -40,6 +40,7 @@ def reference() -> str:
             f"| {UsageError.exit_code} | the command cannot be carried out as it was typed |",
             f"| {DataError.exit_code} | a dataset, an image or a checkpoint cannot be read |",
             f"| {KosmosEvalError.exit_code} | an error of kosmos-eval's own |",
+            f"| {IncompleteRunError.exit_code} | done, but samples failed; `run --resume RUN` asks them again |",
             f"| {RunInterruptedError.exit_code} | interrupted; `kosmos-eval run --resume RUN` finishes the run |",
             "",
             "## Tasks",

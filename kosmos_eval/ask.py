@@ -1,7 +1,8 @@
 """Asks a model all that a unit's samples want to know, and replays recorded answers without one.
 
 A task's `ask` is a generator of requests. Asking keeps the requests of all samples of a unit pending at once, round
-by round: every first request, then every second one. Replaying sends each generator its recorded responses; a request
+by round: every first request, then every second one. A request that the model cannot take ends its sample's asking, and
+the failure is recorded as the sample's last exchange. Replaying sends each generator its recorded responses; a request
 that is not the one recorded is an error, for the answer would belong to another question.
 """
 
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.errors import DataError, KosmosEvalError
 from kosmos_eval.journal import Recorded
-from kosmos_eval.request import Generate, Generated, Scored, request_digest
+from kosmos_eval.request import Failed, Generate, Generated, Scored, request_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,16 +35,21 @@ def ask_unit(unit: Unit, cell: Cell, model: Model) -> dict[str, list[Recorded]]:
     asking = [cell.task.ask(cell.samples[key], cell.exemplars(cell.samples[key])) for key in unit.keys]
     pending: dict[int, Request] = {number: next(ask) for number, ask in enumerate(asking)}  # the pre-flight did, too
     while pending:
-        responses: dict[int, Response] = dict(model.answer(pending.items()))
+        responses: dict[int, Response | Failed] = dict(model.answer(pending.items()))
         if responses.keys() != pending.keys():
             message = f"unit {unit.id}: expected {len(pending)} answers from the model, got {len(responses)} or others"
             raise KosmosEvalError(message)
         for number, request in list(pending.items()):
-            _check_kind(unit, unit.keys[number], request, responses[number])
-            exchanges[unit.keys[number]].append(Recorded(request_digest(request), responses[number]))
+            response = responses[number]
+            exchanges[unit.keys[number]].append(Recorded(request_digest(request), response))
+            if isinstance(response, Failed):
+                asking[number].close()
+                del pending[number]
+                continue
+            _check_kind(unit, unit.keys[number], request, response)
             try:
                 with about(f"{unit.cell}, sample {unit.keys[number]}"):
-                    pending[number] = asking[number].send(responses[number])
+                    pending[number] = asking[number].send(response)
             except StopIteration:
                 del pending[number]
     return exchanges
@@ -76,11 +82,19 @@ def _check_kind(unit: Unit, key: str, request: Request, response: Response) -> N
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a sample asked, what came back, and the answer that its task made of it."""
+    """What a sample asked, what came back, and the answer that its task made of it.
+
+    Attributes:
+        requests: in order.
+        responses: one to each request; one fewer when the last request failed.
+        answer: `None` when the last request failed.
+        failed: what stands in place of the last response, when the model could not take the request.
+    """
 
     requests: tuple[Request, ...]
     responses: tuple[Response, ...]
     answer: Any
+    failed: Failed | None = None
 
 
 def replay(cell: Cell, sample: Sample, exemplars: Sequence[Sample], recorded: Sequence[Recorded]) -> Replayed:
@@ -91,17 +105,22 @@ def replay(cell: Cell, sample: Sample, exemplars: Sequence[Sample], recorded: Se
     """
     asking = cell.task.ask(sample, exemplars)
     requests: list[Request] = []
+    responses: list[Response] = []
     request = next(asking)
     for number, each in enumerate(recorded):
         if request_digest(request) != each.request:
             message = f"{cell.name}: sample {sample.key} now asks something else than the journal holds; run it anew"
             raise DataError(message)
         requests.append(request)
+        if isinstance(each.response, Failed):
+            asking.close()
+            return Replayed(tuple(requests), tuple(responses), None, each.response)
+        responses.append(each.response)
         try:
             request = asking.send(each.response)
         except StopIteration as done:
             if number + 1 == len(recorded):
-                return Replayed(tuple(requests), tuple(each.response for each in recorded), done.value)
+                return Replayed(tuple(requests), tuple(responses), done.value)
             break
     than = "fewer" if len(requests) < len(recorded) else "more"
     message = f"{cell.name}: sample {sample.key} now asks {than} questions than the journal holds; run it anew"

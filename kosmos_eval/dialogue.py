@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kosmos_eval.errors import DataError, KosmosEvalError, UsageError
+from kosmos_eval.errors import DataError, KosmosEvalError, RequestFailedError, UsageError
 from kosmos_eval.prompt import Image, Prompt
-from kosmos_eval.request import Generate, Generated
+from kosmos_eval.request import Failed, Generate, Generated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +121,7 @@ class Dialogue:
 
         Raises:
             UsageError: there are no words, here or waiting; or the model cannot do what is asked.
-            PromptTooLongError: the dialogue is longer than the model's positions reach.
+            RequestFailedError: the dialogue is longer than the model's positions reach, or too big for the machine.
             KosmosEvalError: the model's answer is no `Generated`.
         """
         said = Prompt.of(self.waiting, text)
@@ -134,6 +134,8 @@ class Dialogue:
         )
         responses = dict(model.answer([(0, request)]))
         response = responses.get(0)
+        if len(responses) == 1 and isinstance(response, Failed):
+            raise RequestFailedError(response.reason, response.excess)
         if len(responses) != 1 or not isinstance(response, Generated):
             message = f"expected one Generated from the model, got {responses!r:.80}"
             raise KosmosEvalError(message)

@@ -9,30 +9,31 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.errors import DataError
-from kosmos_eval.request import Response, response_from_json, response_to_json
+from kosmos_eval.request import Failed, Response, response_from_json, response_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS units (unit TEXT PRIMARY KEY, samples INTEGER, requests INTEGER, started REAL, seconds REAL);
 CREATE TABLE IF NOT EXISTS answers (unit TEXT, sample TEXT, exchanges TEXT, PRIMARY KEY (unit, sample)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failures (unit TEXT, sample TEXT, PRIMARY KEY (unit, sample)) WITHOUT ROWID;
 """
 _BUSY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One request of a sample, by digest, and the response it got."""
+    """One request of a sample, by digest, and the response it got; a failure is a sample's last."""
 
     request: str
-    response: Response
+    response: Response | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,37 @@ class Journal:
         Raises:
             DataError: the journal cannot be written, as on a full disk; nothing of the unit is.
         """
-        rows = [(unit, key, json.dumps([_to_json(each) for each in done])) for key, done in answers.items()]
+        rows, failed = [], []
+        for key, done in answers.items():
+            rows.append((unit, key, json.dumps([_to_json(each) for each in done])))
+            if any(isinstance(each.response, Failed) for each in done):
+                failed.append((unit, key))
+        with self._transaction() as cursor:
+            cursor.executemany("INSERT INTO answers VALUES (?, ?, ?)", rows)
+            cursor.executemany("INSERT INTO failures VALUES (?, ?)", failed)
+            cursor.execute(
+                "INSERT INTO units VALUES (?, ?, ?, ?, ?)",
+                (unit, timing.samples, timing.requests, timing.started, timing.seconds),
+            )
+
+    def forget(self, units: Iterable[str]) -> None:
+        """Take units out, durably and all at once: each will be asked anew, by whichever process.
+
+        Raises:
+            DataError: the journal cannot be written; it is as it was.
+        """
+        names = [(unit,) for unit in units]
+        with self._transaction() as cursor:
+            for table in ("answers", "failures", "units"):
+                cursor.executemany(f"DELETE FROM {table} WHERE unit = ?", names)  # noqa: S608  names of our own tables
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        """Lend a cursor, and make durable what is done with it, or undo it all."""
         with closing(self._connection.cursor()) as cursor:
             try:
                 cursor.execute("BEGIN IMMEDIATE")
-                cursor.executemany("INSERT INTO answers VALUES (?, ?, ?)", rows)
-                cursor.execute(
-                    "INSERT INTO units VALUES (?, ?, ?, ?, ?)",
-                    (unit, timing.samples, timing.requests, timing.started, timing.seconds),
-                )
+                yield cursor
                 cursor.execute("COMMIT")
             except BaseException as error:
                 if self._connection.in_transaction:
@@ -130,6 +153,17 @@ class JournalReader:
                 }
         message = f"{self._folder}: expected unit {unit} in a journal, found it in none; finish the run with --resume"
         raise DataError(message)
+
+    def forget_failures(self) -> None:
+        """Take out every unit that holds a failed sample, so that it is asked anew; for the owner of the run alone.
+
+        A journal loses its units in one step, and nothing else holds them: whatever ends the run afterwards, each unit
+        is in one journal or in none, and one that is in none is asked when the run is resumed.
+        """
+        for path in self._files():
+            if units := [unit for (unit,) in _query(path, "SELECT DISTINCT unit FROM failures", ())]:
+                with closing(Journal(path)) as journal:
+                    journal.forget(units)
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.sqlite"))

@@ -48,6 +48,7 @@ class MetricResult:
         truncated: samples whose generation ran out of tokens.
         chance: expected value for random answers, where known.
         higher_is_better: the direction of improvement.
+        failed: samples that the model could not take; neither scored nor in any other count.
     """
 
     name: str
@@ -61,6 +62,28 @@ class MetricResult:
     truncated: int
     chance: float | None = None
     higher_is_better: bool = True
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MarginSummary:
+    """How close the choices of a cell were; see `kosmos_eval.margins`.
+
+    Attributes:
+        count: samples whose margin is known.
+        near_ties: those among them whose margin is below `threshold`.
+        near_tie_share: the same as a share of `count`; `None` when that is 0.
+        exact_ties: those whose margin is 0.
+        median: of the margins, in nats; `None` when there are none.
+        threshold: what a near tie is below, in nats.
+    """
+
+    count: int
+    near_ties: int
+    near_tie_share: float | None
+    exact_ties: int
+    median: float | None
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +103,9 @@ class CellResult:
         settings: the task's settings.
         fingerprints: of data, prompts and scorer.
         shown: keys of the samples that reports show, whose pictures are kept as thumbnails.
+        failed: samples that the model could not take.
+        failures: keys of the first of them, with the reason.
+        margins: how close the model's choices were; `None` in records of before they were kept.
     """
 
     task: str
@@ -94,6 +120,9 @@ class CellResult:
     settings: Mapping[str, Any]
     fingerprints: Mapping[str, str]
     shown: tuple[str, ...] = ()
+    failed: int = 0
+    failures: Mapping[str, str] = field(default_factory=dict)
+    margins: MarginSummary | None = None
 
     @property
     def name(self) -> str:
@@ -144,12 +173,14 @@ class SampleRecord:
         exemplars: keys of the exemplars, in prompt order.
         exchanges: requests and responses in order.
         raw: the model's last text, or the text of the option it preferred.
-        answer: as read out of the response; `None` is unparsed.
+        answer: as read out of the response; `None` is unparsed, unless the sample failed.
         target: the truth, for people.
-        values: metric name to value; empty when unlabelled.
-        margin: gap between the best two candidates in nats; `None` where none were compared.
+        values: metric name to value; empty when unlabelled or failed.
+        margin: by how many nats the closest of the model's choices was won; `None` where that is not known.
         stop_reason: of the last generation; `None` where nothing was generated.
         explanation: why the score is what it is.
+        failed: why the model could not take the last request; `None` when all were answered.
+        near_tie: whether float rounding could turn the closest choice; `None` where there is no margin.
     """
 
     key: str
@@ -165,6 +196,8 @@ class SampleRecord:
     margin: float | None
     stop_reason: str | None
     explanation: str
+    failed: str | None = None
+    near_tie: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +301,10 @@ def _cell(values: Mapping[str, Any]) -> CellResult:
         for breakdown, categories in values["groups"].items()
     }
     metrics = tuple(MetricResult(**metric) for metric in values["metrics"])
-    return CellResult(**{**values, "metrics": metrics, "groups": groups, "shown": tuple(values["shown"])})
+    read = {"metrics": metrics, "groups": groups, "shown": tuple(values["shown"])}
+    if values.get("margins") is not None:
+        read["margins"] = MarginSummary(**values["margins"])
+    return CellResult(**{**values, **read})
 
 
 class ReportWriter(Protocol):

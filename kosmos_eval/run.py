@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.config import IDENTITY, RunConfig, parse_config
 from kosmos_eval.errors import KosmosEvalError, RunInterruptedError, RunRefusedError, UsageError
+from kosmos_eval.failures import require_complete
 from kosmos_eval.fingerprint import environment
 from kosmos_eval.journal import JournalReader
 from kosmos_eval.launch import Launch
@@ -143,7 +144,7 @@ def changed_fingerprints(
 
 
 def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None = None) -> RunRecord:
-    """Do what is left of a prepared run, and write its results.
+    """Do what is left of a prepared run, and write its results; samples may have failed, see `require_complete`.
 
     Args:
         prepared: a new or a resumed run.
@@ -183,9 +184,10 @@ def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None
 
 
 def ask_all(prepared: Prepared, launch: Launch, progress: Progress | None) -> None:
-    """Have every unit asked that no journal holds yet."""
+    """Have every unit asked that no journal holds yet, and those anew that hold a failed sample."""
     units = prepared.plan.units
     journal = JournalReader(prepared.folder / "journal")
+    journal.forget_failures()
     if progress is not None:
         progress.begin(units, journal)
     try:
@@ -259,6 +261,9 @@ def evaluate(
 ) -> RunRecord:
     """Run tasks at several shot counts and return the record that the command would leave.
 
+    When the model cannot take some of the requests, the run goes on without them and all results are written; then
+    an `IncompleteRunError` names those samples, and its `record` is the record. What is returned lacks nothing.
+
     Args:
         tasks: a task's name, or several.
         model: a model's name, or a folder with one.
@@ -268,10 +273,13 @@ def evaluate(
         settings: any other field of `kosmos_eval.config.RunConfig`.
 
     Raises:
+        IncompleteRunError: some samples failed; the results, which are over the others, are written.
         KosmosEvalError: of the kind that the command's exit code would show.
     """
     names = [tasks] if isinstance(tasks, str) else tasks
     counts = [shots] if isinstance(shots, int) else shots
     config = parse_config({"tasks": names, "model": model, "shots": counts, **settings}, "evaluate()")
     folder = Path(output_path) if output_path is not None else default_folder(config)
-    return execute(prepare(config, folder), processes=processes)
+    record = execute(prepare(config, folder), processes=processes)
+    require_complete(record)
+    return record

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.ask import about, recorded_of, replay
 from kosmos_eval.errors import KosmosEvalError
+from kosmos_eval.margins import is_near_tie, sample_margin, summarise_margins
 from kosmos_eval.record import CellResult, Exchange, MetricResult, SampleRecord
 from kosmos_eval.request import Generated, Score, response_to_json
 from kosmos_eval.statistics.intervals import mean_interval
+from kosmos_eval.task import Score as SampleScore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,16 +22,18 @@ if TYPE_CHECKING:
     from kosmos_eval.ask import Replayed
     from kosmos_eval.journal import JournalReader
     from kosmos_eval.plan import Cell, Unit
-    from kosmos_eval.request import Request, Response
+    from kosmos_eval.request import Failed, Request, Response
     from kosmos_eval.task import Metric, Sample
-    from kosmos_eval.task import Score as SampleScore
 
 SHOWN_SAMPLES = 60
+
+NAMED_FAILURES = 20
+"""How many failed samples of a cell `results.json` names; the others are among the samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A sample with its score, and the record of both."""
+    """A sample with its score, and the record of both; a failed sample's score is empty."""
 
     sample: Sample
     score: SampleScore
@@ -37,7 +41,7 @@ class Scored:
 
 
 def score_cell(cell: Cell, units: Iterable[Unit], journal: JournalReader) -> Iterator[Scored]:
-    """Yield every sample of a cell, scored, in the plan's order; one unit is in memory at a time.
+    """Yield every sample of a cell, scored unless it failed, in the plan's order; one unit is in memory at a time.
 
     Raises:
         DataError: the journal lacks a sample, or the task now asks something else.
@@ -49,9 +53,12 @@ def score_cell(cell: Cell, units: Iterable[Unit], journal: JournalReader) -> Ite
             exemplars = cell.exemplars(sample)
             with about(f"{cell.name}, sample {key}"):
                 replayed = replay(cell, sample, exemplars, recorded_of(answers, key, cell))
-                score = cell.task.score(sample, replayed.answer)
-            _check(cell, sample, score)
-            yield Scored(sample, score, _record(sample, exemplars, replayed, score))
+                if replayed.failed is not None:
+                    score = SampleScore({}, None, explanation="the model could not take the request")
+                else:
+                    score = cell.task.score(sample, replayed.answer)
+                    _check(cell, sample, score)
+            yield Scored(sample, score, _record(sample, exemplars, replayed, score, cell.config.dtype))
 
 
 def _check(cell: Cell, sample: Sample, score: SampleScore) -> None:
@@ -68,10 +75,14 @@ def _check(cell: Cell, sample: Sample, score: SampleScore) -> None:
             raise KosmosEvalError(message)
 
 
-def _record(sample: Sample, exemplars: Iterable[Sample], replayed: Replayed, score: SampleScore) -> SampleRecord:
-    exchanges = tuple(map(_exchange, replayed.requests, replayed.responses))
-    last = replayed.responses[-1]
+def _record(
+    sample: Sample, exemplars: Iterable[Sample], replayed: Replayed, score: SampleScore, dtype: str
+) -> SampleRecord:
+    failed = replayed.failed
+    responses = replayed.responses if failed is None else (*replayed.responses, failed)
+    exchanges = tuple(map(_exchange, replayed.requests, responses))
     written = [each.stop_reason for each in replayed.responses if isinstance(each, Generated)]
+    margin = None if failed else sample_margin(replayed.requests, replayed.responses, score.margin)
     return SampleRecord(
         key=sample.key,
         content=sample.content,
@@ -79,17 +90,19 @@ def _record(sample: Sample, exemplars: Iterable[Sample], replayed: Replayed, sco
         groups=dict(sample.groups),
         exemplars=tuple(each.key for each in exemplars),
         exchanges=exchanges,
-        raw=_raw(exchanges[-1], last),
+        raw="" if failed else _raw(exchanges[-1], replayed.responses[-1]),
         answer=score.answer,
         target=score.target,
         values=dict(score.values),
-        margin=score.margin,
+        margin=margin,
         stop_reason=written[-1] if written else None,
         explanation=score.explanation,
+        failed=failed.reason if failed else None,
+        near_tie=is_near_tie(margin, dtype),
     )
 
 
-def _exchange(request: Request, response: Response) -> Exchange:
+def _exchange(request: Request, response: Response | Failed) -> Exchange:
     candidates = request.continuations if isinstance(request, Score) else ()
     return Exchange(
         kind=type(request).__name__,
@@ -116,7 +129,9 @@ class Tally:
         values: metric name to one value a scored sample.
         clusters: one a scored sample, in the same order; a sample that stands alone is its own.
         chances: of the headline metric, where a sample knows its own.
-        unparsed, truncated, unlabelled: counts.
+        margins: of the samples that have one.
+        unparsed, truncated, unlabelled, failed: counts; a failed sample is in none of the others but unlabelled.
+        failures: keys of the first failed samples, with the reason.
         groups: breakdown and category to the tally of that category.
     """
 
@@ -124,9 +139,12 @@ class Tally:
     values: dict[str, list[float]] = field(default_factory=dict)
     clusters: list[str] = field(default_factory=list)
     chances: list[float] = field(default_factory=list)
+    margins: list[float] = field(default_factory=list)
     unparsed: int = 0
     truncated: int = 0
     unlabelled: int = 0
+    failed: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
     groups: dict[tuple[str, str], Tally] = field(default_factory=dict)
 
     def add(self, scored: Scored) -> None:
@@ -137,6 +155,14 @@ class Tally:
 
     def count(self, scored: Scored) -> None:
         """Count a sample for the whole only."""
+        if scored.record.failed is not None:
+            self.failed += 1
+            self.unlabelled += not scored.sample.labelled
+            if len(self.failures) < NAMED_FAILURES:
+                self.failures[scored.sample.key] = scored.record.failed
+            return
+        if scored.record.margin is not None:
+            self.margins.append(scored.record.margin)
         self.unparsed += scored.score.answer is None
         self.truncated += any(each.response.get("stop_reason") == "length" for each in scored.record.exchanges)
         if not scored.sample.labelled:
@@ -166,6 +192,7 @@ class Tally:
             truncated=self.truncated,
             chance=mean_interval(self.chances, self.clusters).value if known else None,
             higher_is_better=metric.higher_is_better,
+            failed=self.failed,
         )
 
 
@@ -188,11 +215,14 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...]) -> CellResult:
         settings=asdict(cell.task),  # type: ignore[call-overload]  # a task is a dataclass: plugins.py checks it
         fingerprints=cell.fingerprints,
         shown=shown,
+        failed=tally.failed,
+        failures=tally.failures,
+        margins=summarise_margins(tally.margins, cell.config.dtype),
     )
 
 
 class Showcase:
-    """Keeps the samples that a report shows: half those that scored worst, half drawn by hash from all."""
+    """Keeps the samples that a report shows: half those that failed or scored worst, half drawn by hash from all."""
 
     def __init__(self, headline: Metric, limit: int = SHOWN_SAMPLES) -> None:
         """Keep at most so many, the worst by the headline metric."""
@@ -205,7 +235,11 @@ class Showcase:
         """Consider a sample."""
         key = scored.sample.key
         worth = scored.score.values.get(self._headline.name, self._headline.upper)
-        insort(self._worst, (worth if self._headline.higher_is_better else -worth, key))
+        if scored.record.failed is not None:
+            worth = -math.inf
+        elif not self._headline.higher_is_better:
+            worth = -worth
+        insort(self._worst, (worth, key))
         insort(self._drawn, (hashlib.sha256(key.encode()).hexdigest(), key))
         del self._worst[self._half :], self._drawn[2 * self._half :]
 

@@ -28,9 +28,11 @@ _HEADINGS = (
     "clusters",
     "unparsed",
     "truncated",
+    "near ties",
+    "failed",
     "note",
 )
-_RIGHT_ALIGNED = frozenset({"shots", "%", "95 % interval", "chance", "n", "clusters", "unparsed", "truncated"})
+_RIGHT_ALIGNED = frozenset(_HEADINGS) - {"task", "metric", "note"}
 
 
 def percent(value: float | None) -> str:
@@ -73,12 +75,26 @@ def subset_note(cell: CellResult) -> str:
     return f"subset: {cell.samples:,} of {cell.total:,} samples" if cell.subset else ""
 
 
+def failed_note(cell: CellResult) -> str:
+    """Return `3 of 200 samples failed and are in no score`; empty when none did."""
+    return f"{cell.failed:,} of {cell.samples:,} samples failed and are in no score" if cell.failed else ""
+
+
+def near_ties(cell: CellResult) -> str:
+    """Return how many samples are near ties, and their share of those whose margin is known: `12 (6.0 %)`."""
+    if cell.margins is None or not cell.margins.count:
+        return NO_NUMBER
+    return f"{cell.margins.near_ties:,} ({percent(cell.margins.near_tie_share)} %)"
+
+
 def missing_reason(cell: CellResult, metric: MetricResult) -> str:
     """Return why the metric has no value, or no interval; empty when it has both."""
     if metric.value is None:
         if cell.samples == 0:
             return "no samples"
-        return "no labelled samples" if cell.unlabelled == cell.samples else "nothing was scored"
+        if cell.unlabelled == cell.samples:
+            return "no labelled samples"
+        return "every sample failed" if cell.failed == cell.samples else "nothing was scored"
     if metric.low is None or metric.high is None:
         return "no interval from a single cluster" if metric.clusters == 1 else "no interval"
     return ""
@@ -89,6 +105,9 @@ def results_table(cells: Sequence[CellResult]) -> str:
     if not cells:
         return "no results"
     rows = [_HEADINGS, *(_row(cell, metric) for cell in cells for metric in cell.metrics)]
+    if not any(cell.failed for cell in cells):
+        place = _HEADINGS.index("failed")
+        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
     footnotes = ["", STAND_IN_NOTE] if any(is_stand_in(cell) for cell in cells) else []
     return "\n".join([aligned(rows, _RIGHT_ALIGNED), *footnotes])
 
@@ -126,5 +145,7 @@ def _row(cell: CellResult, metric: MetricResult) -> tuple[str, ...]:
         f"{metric.clusters:,}",
         f"{metric.unparsed:,}",
         f"{metric.truncated:,}",
+        near_ties(cell),
+        f"{metric.failed:,}",
         "; ".join(note for note in notes if note),
     )

@@ -76,6 +76,7 @@ def write_results(
 def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folder: Path) -> CellResult:
     tally, showcase = Tally(cell.task.metrics), Showcase(cell.task.metrics[0])
     unlabelled: list[tuple[Sample, Score]] = []
+    sealed = True  # whether all of the unlabelled samples have an answer
     stem = file_stem(cell.label, cell.shots)
     with (
         whole_file(folder / "samples" / f"{stem}.jsonl") as jsonl,
@@ -90,7 +91,8 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
             rows.add(scored.record)
             if not scored.sample.labelled:
                 unlabelled.append((scored.sample, scored.score))
-    if unlabelled and isinstance(cell.task, Submits):
+                sealed &= scored.record.failed is None
+    if unlabelled and sealed and isinstance(cell.task, Submits):
         cell.task.submission(unlabelled, folder / "submissions" / stem)
     shown = showcase.keys()
     for key in shown:
@@ -122,7 +124,7 @@ class ParquetRows:
         columns |= {"exemplars": texts, "images": texts, "options": texts}
         columns |= {"log_probabilities": pa.list_(pa.list_(pa.float64()))}
         columns |= dict.fromkeys(("raw", "answer", "target", "stop_reason", "explanation"), pa.string())
-        columns |= {"margin": pa.float64(), "unparsed": pa.bool_()}
+        columns |= {"margin": pa.float64(), "near_tie": pa.bool_(), "unparsed": pa.bool_(), "failed": pa.string()}
         columns |= {f"metric.{name}": pa.float64() for name in metrics}
         self._schema = pa.schema(list(columns.items()))
         self._writer = pq.ParquetWriter(path, self._schema)
@@ -156,7 +158,8 @@ class ParquetRows:
 def _row(record: SampleRecord) -> dict[str, Any]:
     last = record.exchanges[-1]
     columns = ("key", "content", "cluster", "raw", "answer", "target", "stop_reason", "explanation", "margin")
-    options = last.response.get("continuations", [last.response])
+    columns += ("near_tie", "failed")
+    options = [] if record.failed else last.response.get("continuations", [last.response])
     return {
         **{name: getattr(record, name) for name in columns},
         "groups": json.dumps(plain(record.groups), ensure_ascii=False),
@@ -165,7 +168,7 @@ def _row(record: SampleRecord) -> dict[str, Any]:
         "images": [digest for each in record.exchanges for digest in (*each.images, *chain(*each.option_images))],
         "options": list(last.options),
         "log_probabilities": [list(each["logprobs"]) for each in options],
-        "unparsed": record.answer is None,
+        "unparsed": record.answer is None and record.failed is None,
         **{f"metric.{name}": value for name, value in record.values.items()},
     }
 
@@ -185,7 +188,8 @@ def _results_json(plan: Plan, results: Sequence[CellResult], weights: str) -> di
         "higher_is_better": {
             cell.name: {each.name: each.higher_is_better for each in cell.metrics} for cell in results
         },
-        "n-samples": {cell.name: {"original": cell.total, "effective": cell.samples} for cell in results},
+        "n-samples": {cell.name: {"original": cell.total, "effective": cell.samples - cell.failed} for cell in results},
+        "margins": {cell.name: plain(cell.margins) for cell in results},
         "config": {
             "model": config.model,
             "model_fingerprint": weights,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from kosmos_eval.record import CellResult, MetricResult
+from kosmos_eval.record import CellResult, MarginSummary, MetricResult
 from kosmos_eval.table import (
     NO_NUMBER,
     STAND_IN_NOTE,
@@ -65,6 +65,8 @@ def test_a_missing_value_or_interval_has_its_reason() -> None:
     assert missing_reason(replace(CELL, samples=0), empty) == "no samples"
     assert missing_reason(replace(CELL, unlabelled=200), empty) == "no labelled samples"
     assert missing_reason(CELL, empty) == "nothing was scored"
+    assert missing_reason(replace(CELL, failed=200), empty) == "every sample failed"
+    assert missing_reason(replace(CELL, failed=199), empty) == "nothing was scored"
     assert missing_reason(CELL, replace(METRIC, low=None, clusters=1)) == "no interval from a single cluster"
 
 
@@ -73,8 +75,9 @@ def test_table_aligns_a_line_for_each_metric() -> None:
     lines = results_table([replace(CELL, metrics=(METRIC, second))]).splitlines()
     assert lines[0].split("  ")[0] == "task"
     assert set(lines[1]) == {"-"}
-    assert lines[2].split() == ["raven", "0", "accuracy", "62.5", "[58.1,", "66.7]", "16.7", "200", "180", "3", "4"]
-    assert lines[3].split() == ["raven", "0", "f1", "100.0", "[99.0,", "100.0]", NO_NUMBER, "200", "180", "3", "4"]
+    counts = ["200", "180", "3", "4", NO_NUMBER]
+    assert lines[2].split() == ["raven", "0", "accuracy", "62.5", "[58.1,", "66.7]", "16.7", *counts]
+    assert lines[3].split() == ["raven", "0", "f1", "100.0", "[99.0,", "100.0]", NO_NUMBER, *counts]
     assert len({len(line) for line in lines}) == 1
     assert len(lines) == 4
 
@@ -84,6 +87,26 @@ def test_table_marks_subsets_and_stand_ins() -> None:
     assert table.splitlines()[2].endswith("subset: 100 of 214,354 samples")
     assert table.splitlines()[-1] == STAND_IN_NOTE
     assert STAND_IN_NOTE not in results_table([CELL])
+
+
+def column(heading: str, cells: list[CellResult]) -> list[str]:
+    """Return what stands below a heading, in a table whose columns are all aligned to the right there."""
+    first, _, *lines = results_table(cells).splitlines()
+    end = first.index(heading) + len(heading)
+    return [line[:end].split("  ")[-1].strip() for line in lines if line.startswith("raven")]
+
+
+def test_table_shows_how_many_are_near_ties_and_their_share_of_those_that_have_a_margin() -> None:
+    margins = [MarginSummary(160, 8, 0.05, 1, 0.3, 1e-3), MarginSummary(0, 0, None, 0, None, 1e-3), None]
+    cells = [replace(CELL, shots=shots, margins=each) for shots, each in enumerate(margins)]
+    assert column("near ties", cells) == ["8 (5.0 %)", NO_NUMBER, NO_NUMBER]
+
+
+def test_table_has_a_column_for_failures_only_when_there_are_any() -> None:
+    failed = replace(CELL, metrics=(replace(METRIC, failed=1_234),), failed=1_234)
+    assert "failed" not in results_table([CELL])
+    assert column("failed", [CELL, failed]) == ["0", "1,234"]
+    assert column("near ties", [CELL, failed]) == [NO_NUMBER, NO_NUMBER]
 
 
 def test_table_of_nothing_says_so() -> None:

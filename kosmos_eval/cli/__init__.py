@@ -52,7 +52,8 @@ class _Commands(click.Group):
         "help_option_names": ["-h", "--help"],
         "max_content_width": 110,
     },
-    epilog="Exit codes: 0 done, 64 usage, 65 bad data, 70 internal error, 130 interrupted and resumable.",
+    epilog="Exit codes: 0 done, 64 usage, 65 bad data, 70 internal error, 75 done but for samples that failed, 130 "
+    "interrupted and resumable.",
 )
 @click.version_option(package_name="kosmos-eval", message="kosmos-eval %(version)s")
 @click.pass_context

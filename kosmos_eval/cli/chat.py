@@ -15,7 +15,7 @@ import click
 
 from kosmos_eval import model_options as options
 from kosmos_eval.dialogue import FORMATS, QUESTION, Dialogue, read_picture
-from kosmos_eval.errors import DataError, PromptTooLongError, UnknownNameError, UsageError
+from kosmos_eval.errors import DataError, RequestFailedError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -150,11 +150,9 @@ class _Conversation:
 
     def _complain(self, error: UsageError | DataError, place: str) -> None:
         message = str(error)
-        if isinstance(error, PromptTooLongError):
-            message = (
-                f"the dialogue has outgrown the model: {error.length} tokens, and its positions are {error.reach}; "
-                f"/undo takes back the last turn, /clear starts anew"
-            )
+        if isinstance(error, RequestFailedError):
+            what = f"the model by {error.excess} tokens" if error.excess else f"the machine ({message})"
+            message = f"the dialogue has outgrown {what}; /undo takes back the last turn, /clear starts anew"
         _note(f"kosmos-eval: {'' if self._terminal else place}{message}")
 
     def _take(self, line: str) -> bool:

@@ -62,7 +62,8 @@ _FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": boo
 def run(context: click.Context, /, **flags: Any) -> None:
     """Run tasks at one or more shot counts, and write their results and a report.
 
-    A run that is interrupted, by whatever means, is finished by --resume with the same results.
+    A run that is interrupted, by whatever means, is finished by --resume with the same results. Samples that are too
+    big for the machine, or too long for the model, fail by name and the run goes on; --resume asks them again.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     from kosmos_eval.launch import joined_rank, joined_size
@@ -76,6 +77,7 @@ def run(context: click.Context, /, **flags: Any) -> None:
         if joined_size() > 1:
             _dismiss(error)
         raise
+    from kosmos_eval.failures import require_complete
     from kosmos_eval.progress import Progress
     from kosmos_eval.run import execute
     from kosmos_eval.table import results_table
@@ -85,6 +87,7 @@ def run(context: click.Context, /, **flags: Any) -> None:
     click.echo(f"\nresults: {record.folder / 'results.json'}")
     for written in sorted(record.folder.glob("report*")):
         click.echo(f"report:  {written}")
+    require_complete(record)
 
 
 def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
