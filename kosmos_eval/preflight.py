@@ -41,23 +41,30 @@ def check_requirements(task: Task[Any, Any], source: Source) -> None:
 
 
 def preflight(plan: Plan, folder: Path) -> None:
-    """Check, before any weight is loaded, everything that could stop the run later.
-
-    Every image that will be used is opened, every first prompt built, and the disk of the run's folder measured.
+    """Check, before any weight is loaded, everything that could stop the run later: the contents, and the disk.
 
     Raises:
         DataError: an image or sample is unreadable; the message names it.
-        UsageError: the disk is too full.
+        UsageError: the disk of the run's folder is too full.
     """
-    _open_images(plan)
-    for cell in plan.cells:
-        cell.fingerprints  # noqa: B018  a cached property whose making opens images and builds prompts
+    check_contents(plan)
     needed = _BYTES_FREE + _BYTES_A_SAMPLE * sum(len(cell.samples) for cell in plan.cells)
     place = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
     free = shutil.disk_usage(place).free
     if free < needed:
         message = f"{place}: expected {needed // 1024**2} MiB free for the run's record, got {free // 1024**2} MiB"
         raise UsageError(message)
+
+
+def check_contents(plan: Plan) -> None:
+    """Open every image that will be used, and build every first prompt.
+
+    Raises:
+        DataError: an image or sample is unreadable; the message names it.
+    """
+    _open_images(plan)
+    for cell in plan.cells:
+        cell.fingerprints  # noqa: B018  a cached property whose making opens images and builds prompts
 
 
 def _open_images(plan: Plan) -> None:

@@ -46,6 +46,11 @@ def _settings(_context: click.Context, parameter: click.Parameter, texts: Sequen
     return settings or None
 
 
+def tasks_missing() -> UsageError:
+    """Return what to raise where no task was named."""
+    return UsageError("expected --tasks, such as --tasks vqav2,raven (all of them: kosmos-eval ls tasks)")
+
+
 tasks = click.option(
     "-t", "--tasks", callback=names, metavar="NAMES", help="Tasks, separated by commas (see: ls tasks)."
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from kosmos_eval.cli.audit import audit
 from kosmos_eval.cli.chat import chat
 from kosmos_eval.cli.describe import describe
 from kosmos_eval.cli.ls import ls
@@ -66,7 +67,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, chat, ls, describe, rescore, report, version):
+for command in (run, audit, chat, ls, describe, rescore, report, version):
     cli.add_command(command)
 
 

@@ -108,8 +108,7 @@ def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
             raise UsageError(message)
         return prepare_resumed(Path(flags["resume"]), values)
     if "tasks" not in values:
-        message = "expected --tasks, such as --tasks vqav2,raven (all of them: kosmos-eval ls tasks)"
-        raise UsageError(message)
+        raise asked.tasks_missing()
     config = parse_config(values, "the command line")
     return prepare(config, Path(flags["output_path"]) if flags["output_path"] else default_folder(config))
 
