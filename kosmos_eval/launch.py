@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kosmos_eval.errors import KosmosEvalError
+from kosmos_eval.errors import KosmosEvalError, RunInterruptedError, UsageError
+from kosmos_eval.heartbeat import Heart, Watch, call_roll
+from kosmos_eval.joined import joined_rank, joined_size, neighbours, tell_others
 from kosmos_eval.journal import JournalReader
-from kosmos_eval.worker import prepare_process, run_rank
+from kosmos_eval.worker import prepare_process, run_rank, set_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,79 +24,116 @@ if TYPE_CHECKING:
 
 _GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.2
-_DAY_SECONDS = 86_400
 
 
-@dataclass(frozen=True, slots=True)
 class Launch:
     """One go at what is left of a run.
 
     Attributes:
-        folder: of the run.
-        id: known to this launch's workers alone.
-        processes: how many ask at once.
-        lock: by which this process owns the run.
+        watch: over the processes that ask; it knows how far they are.
     """
 
-    folder: Path
-    id: str
-    processes: int
-    lock: RunLock
+    def __init__(self, folder: Path, launch: str, processes: int, lock: RunLock) -> None:
+        """Know what to start.
+
+        Args:
+            folder: of the run.
+            launch: its id, known to this launch's workers alone.
+            processes: how many ask at once.
+            lock: by which this process owns the run.
+        """
+        self._folder, self._id, self._lock = folder, launch, lock
+        self._claims = folder / "claims" / launch
+        self._joined = joined_size() > 1
+        self._size = joined_size() if self._joined else processes
+        self._left = 0
+        self.watch = Watch(self._claims, range(self._size), neighbours() if self._joined else range(self._size))
 
     def run(self, plan: Plan) -> None:
         """Ask what is left, and return when nothing more will come.
 
         Raises:
-            KosmosEvalError: a worker failed; its message and exit code are this one's.
+            KosmosEvalError: a process failed, and its message and exit code are this one's; or one was lost.
         """
-        if joined_size() > 1:
-            self._join(plan)
-        elif self.processes > 1:
+        if self._joined and joined_rank() > 0:
+            message = "evaluate() starts its own processes; under torchrun or accelerate launch, use `kosmos-eval run`"
+            raise UsageError(message)
+        done = JournalReader(self._folder / "journal").timings()
+        left = [unit.id for unit in plan.units if unit.id not in done]
+        self._left = len(left)
+        call_roll(self._claims, self._size)
+        set_out(self._claims, left)
+        self.watch.begin()
+        try:
+            self._ask(plan)
+        except KeyboardInterrupt:
+            self._explain()
+            raise
+        finally:
+            self.watch.end()
+
+    def _ask(self, plan: Plan) -> None:
+        if self._joined:
+            prepare_process(len(neighbours()))
+            with Heart(self._claims, 0) as heart:
+                tell_others({"folder": str(self._folder.resolve()), "launch": self._id})
+                run_rank(self._folder, self._id, heart, plan, self._check)
+                self._wait_for_others()
+        elif self._size > 1:
             self._start()
         else:
             prepare_process(1)
-            run_rank(self.folder, self.id, 0, plan, plan.units)
-        self._raise_failure()
+            with Heart(self._claims, 0) as heart:
+                run_rank(self._folder, self._id, heart, plan)
 
     def _start(self) -> None:
         """Start the workers through torch's launcher and wait for them."""
-        claims = self.folder / "claims" / self.id
-        claims.mkdir(parents=True, exist_ok=True)
-        threads = max(1, len(os.sched_getaffinity(0)) // self.processes)
+        threads = max(1, len(os.sched_getaffinity(0)) // self._size)
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.processes}"]
-        command += ["-m", "kosmos_eval.worker", str(self.folder), self.id]
-        with (claims / "launcher.log").open("w", encoding="utf-8") as log:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self._size}"]
+        command += ["-m", "kosmos_eval.worker", str(self._folder), self._id]
+        with (self._claims / "launcher.log").open("w", encoding="utf-8") as log:
             launcher = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)  # noqa: S603  our own interpreter and module
             try:
-                code = launcher.wait()
+                while launcher.poll() is None:
+                    self._check()
+                    time.sleep(_POLL_SECONDS)
             except BaseException:
+                self.watch.end_silent()
                 _stop(launcher)
-                self.lock.wait_for_workers(_GRACE_SECONDS)
+                self._lock.wait_for_workers(_GRACE_SECONDS)
                 raise
-        self.lock.wait_for_workers(_GRACE_SECONDS)
-        self._raise_failure()
-        if code != 0:
-            cure = f"see {claims / 'launcher.log'}, then: kosmos-eval run --resume {self.folder}"
-            message = f"a worker died (exit code {code}); {cure}"
+        self._lock.wait_for_workers(_GRACE_SECONDS)
+        self.watch.look()
+        if launcher.returncode != 0:
+            self._check()
+            late = ", ".join(str(sign) for sign in self.watch.signs if sign.state == "absent") or "a worker"
+            cure = f"see {self._claims / 'launcher.log'}, then: kosmos-eval run --resume {self._folder}"
+            message = f"{late} died before it began (exit code {launcher.returncode}); {cure}"
             raise KosmosEvalError(message)
 
-    def _join(self, plan: Plan) -> None:
-        """Be the first of the processes that a launcher started, and wait for the others."""
-        prepare_process(joined_size())
-        tell_others({"folder": str(self.folder.resolve()), "launch": self.id})
-        run_rank(self.folder, self.id, 0, plan, plan.units)
-        journal = JournalReader(self.folder / "journal")
-        left = {unit.id for unit in plan.units}
-        while left - journal.timings().keys() and not self.lock.wait_for_workers(_POLL_SECONDS):
+    def _wait_for_others(self) -> None:
+        """Wait until every other process has said its last, unless one is lost that leaves work behind."""
+        while any(not sign.over for sign in self.watch.signs if sign.rank != 0):
+            if self.watch.fault() is not None:
+                break
             time.sleep(_POLL_SECONDS)
+        if sum(sign.units for sign in self.watch.signs) < self._left:
+            self._check()
 
-    def _raise_failure(self) -> None:
-        for notice in sorted((self.folder / "claims" / self.id).glob("failure-*.json")):
-            failure = json.loads(notice.read_text(encoding="utf-8"))
-            error = KosmosEvalError(failure["message"])
-            error.exit_code = failure["exit_code"]  # type: ignore[misc]  # the worker's own code, on this one error
-            raise error
+    def _check(self) -> None:
+        if (fault := self.watch.fault()) is not None:
+            raise fault
+
+    def _explain(self) -> None:
+        """Say what lies behind a signal that a launcher sent because another of its processes had ended."""
+        self.watch.look()
+        if (fault := self.watch.fault(stopped=False)) is not None:
+            raise fault from None
+        if self._joined and (late := [str(sign) for sign in self.watch.signs if sign.state == "absent"]):
+            cure = f"see what the launcher says, and finish the run with: kosmos-eval run --resume {self._folder}"
+            message = f"interrupted before {', '.join(late)} had begun; {cure}"
+            raise RunInterruptedError(message) from None
 
 
 def _stop(launcher: subprocess.Popen[bytes]) -> None:
@@ -106,36 +143,3 @@ def _stop(launcher: subprocess.Popen[bytes]) -> None:
         launcher.wait(_GRACE_SECONDS)
         return
     os.killpg(launcher.pid, signal.SIGKILL)
-
-
-def joined_size() -> int:
-    """Return how many processes a launcher such as torchrun started, this one included; 1 without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def joined_rank() -> int:
-    """Return this process's number among them."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def tell_others(news: dict[str, object]) -> None:
-    """Send the first process's news to the others that the launcher started."""
-    _broadcast([news])
-
-
-def hear_first() -> dict[str, object]:
-    """Return the first process's news; waits for them."""
-    heard: list[dict[str, object]] = [{}]
-    _broadcast(heard)
-    return heard[0]
-
-
-def _broadcast(values: list[dict[str, object]]) -> None:
-    """Send the first process's value to all; the group lives for this alone, so that nothing later can hang in it."""
-    from datetime import timedelta  # noqa: PLC0415  with torch, below
-
-    from torch import distributed  # noqa: PLC0415  only joined processes need it
-
-    distributed.init_process_group("gloo", timeout=timedelta(seconds=_DAY_SECONDS))
-    distributed.broadcast_object_list(values, src=0)
-    distributed.destroy_process_group()

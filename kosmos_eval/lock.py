@@ -4,22 +4,27 @@ The process that owns a run holds `lock` and writes its launch's id into it. Its
 `workers.lock` and stop when `lock` is no longer held by their launch, so a killed owner leaves no worker behind, and a
 new owner waits for the last of them before it starts.
 
-The locks are advisory `flock` locks: they hold on local disks and on network file systems that support them.
+The locks are advisory `flock` locks. Whether one holds between machines depends on the file system, so nothing here
+asks that of it: a worker on another machine, and an owner that finds the signs of one, go by those (`heartbeat.py`).
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from kosmos_eval.errors import RunRefusedError
+from kosmos_eval.errors import RunRefusedError, UsageError
+from kosmos_eval.heartbeat import at_work_elsewhere
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    from kosmos_eval.heartbeat import Watch
 
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 10.0
@@ -51,6 +56,10 @@ class RunLock:
             self._drop()
             message = f"{folder}: workers of an earlier launch are still running; stop them, then try again"
             raise RunRefusedError(message)
+        if (other := at_work_elsewhere(folder)) is not None:
+            self._drop()
+            message = f"{folder}: {other} is working on this run; wait for it, or stop it, then try again"
+            raise RunRefusedError(message)
 
     def wait_for_workers(self, seconds: float) -> bool:
         """Return whether every worker has let go within so many seconds."""
@@ -71,28 +80,46 @@ class RunLock:
         self._drop()
 
 
-def attend(folder: Path, launch: str) -> None:
+def attend(folder: Path, launch: str, *, here: bool = True, owner: Watch | None = None) -> None:
     """Make this process a worker of a launch: known to be alive, and gone soon after its owner is.
 
     Args:
         folder: of the run.
         launch: id of the launch.
+        here: whether the owner is a process of this machine, whose lock tells that it lives.
+        owner: watches it, if it gives signs of life.
 
     Raises:
         RunRefusedError: the launch is already over.
     """
     presence = os.open(folder / "workers.lock", os.O_RDWR | os.O_CREAT, 0o644)  # held until the process ends
     fcntl.flock(presence, fcntl.LOCK_SH)
-    if not _owned_by(folder, launch):
+    if here and not _owned_by(folder, launch):
         message = f"{folder}: the launch {launch} that started this worker is over"
         raise RunRefusedError(message)
+    if owner is not None:
+        owner.begin()
 
     def watch() -> None:
-        while _owned_by(folder, launch):
+        while (reason := _ended(folder, launch, here=here, owner=owner)) is None:
             time.sleep(_POLL_SECONDS)
+        sys.stderr.write(f"kosmos-eval: {reason}\n")
+        sys.stderr.flush()
         os._exit(_ORPHANED)  # nothing to save: what is not committed will be asked again
 
     threading.Thread(target=watch, name="owner-watch", daemon=True).start()
+
+
+def _ended(folder: Path, launch: str, *, here: bool, owner: Watch | None) -> str | None:
+    """Return why a launch is over for its workers; `None` while its owner lives."""
+    if owner is not None:
+        if (fault := owner.fault()) is not None:
+            return str(fault)
+        if any(sign.over for sign in owner.signs):
+            return f"the launch that owned the run in {folder} is over"
+    if here and not _owned_by(folder, launch):
+        return f"the process that owned the run is gone; finish the run with: kosmos-eval run --resume {folder}"
+    return None
 
 
 def _owned_by(folder: Path, launch: str) -> bool:
@@ -119,4 +146,10 @@ def _try_lock(descriptor: int, kind: int) -> bool:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        message = (
+            f"cannot lock a file in the run's folder ({error.strerror}); choose an --output_path on a file system "
+        )
+        message += "that knows flock"
+        raise UsageError(message) from error
     return True

@@ -1,4 +1,4 @@
-"""Shows how far a run has come, by looking at its journals: the same for one process and for many."""
+"""Shows how far a run has come, by what its processes say of themselves: the same for one and for many."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kosmos_eval.heartbeat import Watch
     from kosmos_eval.journal import JournalReader
     from kosmos_eval.plan import Unit
 
 _TERMINAL_SECONDS = 0.5
 _LOG_SECONDS = 10.0
 _BAR_WIDTH = 24
+_SILENT_SECONDS = 10.0
 
 
 class Progress:
@@ -28,15 +30,21 @@ class Progress:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def begin(self, units: Sequence[Unit], journal: JournalReader) -> None:
-        """Watch the journal until `end`."""
+    def begin(self, units: Sequence[Unit], journal: JournalReader, watch: Watch) -> None:
+        """Show, until `end`, how far the work has come.
+
+        Args:
+            units: of the whole run.
+            journal: what was done before.
+            watch: over the processes that do the rest.
+        """
         before = journal.timings().keys()
         self._total = sum(len(unit.keys) for unit in units)
         self._before = sum(len(unit.keys) for unit in units if unit.id in before)
         self._started = time.monotonic()
         if self._before:
             self._stream.write(f"resuming: {self._before} of {self._total} samples are done\n")
-        self._thread = threading.Thread(target=self._watch, args=(units, journal), name="progress", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(watch,), name="progress", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -45,19 +53,22 @@ class Progress:
         if self._thread is not None:
             self._thread.join()
 
-    def _watch(self, units: Sequence[Unit], journal: JournalReader) -> None:
+    def _run(self, watch: Watch) -> None:
         period = _TERMINAL_SECONDS if self._terminal else _LOG_SECONDS
         while not self._over.wait(period):
-            self._show(units, journal)
-        self._show(units, journal)
+            self._show(watch)
+        self._show(watch)
         if self._terminal:
             self._stream.write("\n")
 
-    def _show(self, units: Sequence[Unit], journal: JournalReader) -> None:
-        done = journal.timings().keys()
-        samples = sum(len(unit.keys) for unit in units if unit.id in done)
-        current = next((unit.cell for unit in units if unit.id not in done), "scoring")
-        self._line(describe(samples, self._total, samples - self._before, time.monotonic() - self._started, current))
+    def _show(self, watch: Watch) -> None:
+        signs = watch.signs
+        now = sum(sign.samples for sign in signs)
+        begun = (sign.unit.rpartition("/")[0] for sign in signs if sign.state == "working" and sign.unit)
+        current = "scoring" if self._before + now == self._total else next(begun, "loading")
+        silent = [f"; no sign of {sign} for {seconds:.0f} s" for sign, seconds in watch.silent(_SILENT_SECONDS)]
+        line = describe(self._before + now, self._total, now, time.monotonic() - self._started, current)
+        self._line(line + "".join(silent))
 
     def _line(self, text: str) -> None:
         self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")

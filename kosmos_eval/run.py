@@ -189,7 +189,7 @@ def ask_all(prepared: Prepared, launch: Launch, progress: Progress | None) -> No
     journal = JournalReader(prepared.folder / "journal")
     journal.forget_failures()
     if progress is not None:
-        progress.begin(units, journal)
+        progress.begin(units, journal, launch.watch)
     try:
         if any(unit.id not in journal.timings() for unit in units):
             launch.run(prepared.plan)

@@ -8,7 +8,10 @@ collective operation, and nobody hangs when another process dies.
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import signal
 import sys
 import time
 from itertools import chain
@@ -16,21 +19,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kosmos_eval.ask import ask_unit
-from kosmos_eval.errors import KosmosEvalError
-from kosmos_eval.journal import Journal, JournalReader, UnitTiming
+from kosmos_eval.errors import DataError, KosmosEvalError
+from kosmos_eval.heartbeat import Heart, Watch, died
+from kosmos_eval.joined import neighbours
+from kosmos_eval.journal import Journal, UnitTiming
 from kosmos_eval.language_model import ModelOptions
 from kosmos_eval.lock import attend
+from kosmos_eval.record import read_run
 from kosmos_eval.run_folder import read_units, reopen
 from kosmos_eval.writing import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import FrameType
 
     from kosmos_eval.config import RunConfig
     from kosmos_eval.language_model import Model
     from kosmos_eval.plan import Plan, Unit
 
 _MKL_REPRODUCIBLE = "AVX2,STRICT"
+_INTERRUPTED = 130
 
 
 def prepare_process(processes: int) -> None:
@@ -59,25 +67,28 @@ def model_options(config: RunConfig) -> ModelOptions:
     return ModelOptions(device, config.dtype, config.batch_size, config.model_args)
 
 
-def work(plan: Plan, units: Iterable[Unit], model: Model, journal: Journal) -> None:
+def work(plan: Plan, units: Iterable[Unit], model: Model, journal: Journal, heart: Heart) -> None:
     """Ask unit after unit, each committed before the next."""
     for unit in units:
+        heart.say(unit=unit.id)
         started, clock = time.time(), time.perf_counter()
         answers = ask_unit(unit, plan.cell(unit.cell), model)
         requests = sum(len(exchanges) for exchanges in answers.values())
         timing = UnitTiming(len(answers), requests, started, time.perf_counter() - clock)
         journal.commit(unit.id, answers, timing)
+        heart.say(done=len(unit.keys))
 
 
-def claims(units: Iterable[Unit], folder: Path) -> Iterator[Unit]:
+def claims(units: Iterable[Unit], folder: Path, check: Callable[[], None]) -> Iterator[Unit]:
     """Yield the units that no other process of this launch has taken, one at a time, taking them.
 
     Args:
         units: all that are left to do, in the plan's order.
         folder: of this launch's claims, shared by its processes.
+        check: is called before each unit, and raises when no more is to be taken.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for unit in units:
+        check()
         try:
             os.close(os.open(folder / unit.id.replace("/", "~"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         except FileExistsError:
@@ -85,59 +96,97 @@ def claims(units: Iterable[Unit], folder: Path) -> Iterator[Unit]:
         yield unit
 
 
-def run_rank(folder: Path, launch: str, rank: int, plan: Plan, units: Iterable[Unit]) -> None:
+def set_out(claims_folder: Path, left: Sequence[str]) -> None:
+    """Put down which units a launch is to do, so that no process need look into another's journal."""
+    write_json(claims_folder / "left.json", left)
+
+
+def run_rank(folder: Path, launch: str, heart: Heart, plan: Plan, check: Callable[[], None] = lambda: None) -> None:
     """Do this process's share of a launch.
 
     Args:
         folder: of the run.
         launch: id of the launch.
-        rank: of this process; names its journal.
+        heart: of this process; is told how far it is.
         plan: of the run; its model is loaded only if there is a unit left to take.
-        units: of the whole run, in the plan's order.
+        check: is called before each unit, and raises when the launch cannot go on.
     """
-    done = JournalReader(folder / "journal").timings()
-    taken = claims((unit for unit in units if unit.id not in done), folder / "claims" / launch)
+    claimed = folder / "claims" / launch
+    left = frozenset(json.loads((claimed / "left.json").read_text(encoding="utf-8")))
+    taken = claims((unit for unit in read_units(folder) if unit.id in left), claimed, check)
     first = next(taken, None)
     if first is None:
         return
     model = plan.model.load(model_options(plan.config))
-    journal = Journal(folder / "journal" / f"{rank:04d}.sqlite")
+    journal = Journal(folder / "journal" / f"{launch[:8]}-{heart.rank:04d}.sqlite")  # nobody ever writes another's
     try:
         write_json(folder / "model.json", dict(model.facts))
-        work(plan, chain([first], taken), model, journal)
+        work(plan, chain([first], taken), model, journal, heart)
     finally:
         journal.close()
 
 
-def join(folder: Path, launch: str, rank: int) -> None:
+def join(folder: Path, launch: str, rank: int, *, owner: int | None = None) -> None:
     """Do a share of a launch that another process owns, in this process.
 
     Args:
         folder: of the run.
         launch: id of the launch.
         rank: of this process.
+        owner: rank of the process that owns the run, if it is one of those that ask.
 
     Raises:
-        KosmosEvalError: asking failed; a notice for the owner is left in the run's folder.
+        KosmosEvalError: asking failed, or a process beside this one died; the owner can read it in this one's sign.
     """
+    claimed = folder / "claims" / launch
+    if not (folder / "run.json").exists():
+        message = (
+            f"rank {rank} on {platform.node()}: expected to find the run in {folder}; put it on a file system that "
+        )
+        message += "all machines share, under one path (--output_path)"
+        raise DataError(message)
     try:
-        attend(folder, launch)
-        run_rank(folder, launch, rank, reopen(folder), read_units(folder))
-    except KosmosEvalError as error:
-        notice = {"message": str(error), "exit_code": error.exit_code}
-        write_json(folder / "claims" / launch / f"failure-{rank}.json", notice)
-        raise
+        heart = Heart(claimed, rank)
+    except FileNotFoundError:
+        return  # the others have done it all
+    with heart:
+        try:
+            here = owner is None or owner in neighbours()
+            attend(folder, launch, here=here, owner=None if owner is None else Watch(claimed, [owner], neighbours()))
+            plan = reopen(folder)
+            if not here:
+                _compare_weights(folder, plan)
+            run_rank(folder, launch, heart, plan)
+        except KeyboardInterrupt:  # a launcher ends all of its processes when one is dead: say which
+            if fault := next(filter(None, (died(claimed, each) for each in neighbours() if each != rank)), None):
+                raise fault from None
+            raise
+
+
+def _compare_weights(folder: Path, plan: Plan) -> None:
+    """Raise `DataError` if this machine's weights are not those that the owner of the run has."""
+    known = read_run(folder)["model"]["fingerprint"]
+    if plan.model.fingerprint(model_options(plan.config)) != known:
+        message = f"{platform.node()}: the model's weights ({plan.model.name}) are not those of the run in {folder}"
+        raise DataError(message)
 
 
 def main(arguments: list[str]) -> int:
     """Be a worker that the owner of a run started; return the process's exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
     prepare_process(int(os.environ["LOCAL_WORLD_SIZE"]))
     try:
         join(Path(arguments[0]), arguments[1], int(os.environ["RANK"]))
     except KosmosEvalError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return 0
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

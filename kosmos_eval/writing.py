@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ _THUMBNAIL_QUALITY = 85
 def whole_file(path: Path) -> Iterator[Path]:
     """Lend a path beside the given one, and move it there when the block ends well; else leave nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.draft")
     try:
         yield draft
         draft.replace(path)

@@ -1,4 +1,4 @@
-"""Progress is what the journals hold: a line that is drawn again on a terminal, plain lines in a log."""
+"""Progress is what all processes say they did: a line that is drawn again on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kosmos_eval import progress as progress_module
+from kosmos_eval.heartbeat import Heart, Watch, call_roll
 from kosmos_eval.journal import Journal, JournalReader, UnitTiming
 from kosmos_eval.plan import Unit
 from kosmos_eval.progress import Progress, describe
@@ -29,6 +30,11 @@ def journal_of(folder: Path, done: int) -> JournalReader:
         for unit in UNITS[:done]:
             journal.commit(unit.id, {key: [] for key in unit.keys}, UnitTiming(2, 2, 0.0, 1.0))
     return JournalReader(folder)
+
+
+def watch_of(folder: Path, processes: int = 1) -> Watch:
+    call_roll(folder, processes)
+    return Watch(folder, range(processes), range(processes))
 
 
 @pytest.mark.parametrize(
@@ -52,21 +58,39 @@ def test_a_bar_is_full_only_when_all_is_done() -> None:
     assert "." in describe(999_999, 1_000_000, 1, 1.0, "t|0").split("]")[0]
 
 
-def test_a_log_gets_plain_lines_the_last_when_it_ends(tmp_path: Path) -> None:
+def test_a_log_gets_plain_lines_with_the_work_of_all_processes(tmp_path: Path) -> None:
     stream = io.StringIO()
+    watch = watch_of(tmp_path / "claims", processes=2)
     progress = Progress(stream)
-    progress.begin(UNITS, journal_of(tmp_path, 0))
-    journal_of(tmp_path, 4)
-    progress.end()
+    progress.begin(UNITS, journal_of(tmp_path, 0), watch)
+    with Heart(tmp_path / "claims", 0) as first, Heart(tmp_path / "claims", 1) as second:
+        for heart, unit in ((first, UNITS[0]), (second, UNITS[1]), (first, UNITS[2])):
+            heart.say(unit=unit.id)
+            heart.say(done=len(unit.keys))
+        second.say(unit=UNITS[3].id)
+        watch.look()
+        progress.end()
     (line,) = stream.getvalue().splitlines()
-    assert line.startswith("[#####################...] 8/9 samples")
-    assert line.endswith("t|4")
+    assert line.startswith("[################........] 6/9 samples")
+    assert line.endswith("t|0")
+
+
+def test_a_process_that_has_fallen_silent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(progress_module, "_SILENT_SECONDS", -1.0)
+    watch = watch_of(tmp_path / "claims")
+    progress = Progress(stream)
+    with Heart(tmp_path / "claims", 0):
+        watch.look()
+        progress.begin(UNITS, journal_of(tmp_path, 0), watch)
+        progress.end()
+    assert "; no sign of rank 0 (" in stream.getvalue()
 
 
 def test_a_resumed_run_says_what_was_done_before_and_does_not_count_it_as_speed(tmp_path: Path) -> None:
     stream = io.StringIO()
     progress = Progress(stream)
-    progress.begin(UNITS, journal_of(tmp_path, 3))
+    progress.begin(UNITS, journal_of(tmp_path, 3), watch_of(tmp_path / "claims"))
     progress.end()
     before, after = stream.getvalue().splitlines()
     assert before == "resuming: 6 of 9 samples are done"
@@ -77,7 +101,7 @@ def test_a_terminal_line_is_drawn_again_and_ended_once(tmp_path: Path, monkeypat
     monkeypatch.setattr(progress_module, "_TERMINAL_SECONDS", 0.0)
     stream = Terminal()
     progress = Progress(stream)
-    progress.begin(UNITS, journal_of(tmp_path, 5))
+    progress.begin(UNITS, journal_of(tmp_path, 5), watch_of(tmp_path / "claims"))
     progress.end()
     first, second, rest = stream.getvalue().split("\n")
     assert (first, rest) == ("resuming: 9 of 9 samples are done", "")
@@ -88,9 +112,8 @@ def test_a_terminal_line_is_drawn_again_and_ended_once(tmp_path: Path, monkeypat
 
 def test_units_of_other_work_in_the_journal_do_not_count(tmp_path: Path) -> None:
     stream = io.StringIO()
-    journal_of(tmp_path, 5)
     progress = Progress(stream)
-    progress.begin(UNITS[:1], JournalReader(tmp_path))
+    progress.begin(UNITS[:1], journal_of(tmp_path, 5), watch_of(tmp_path / "claims"))
     progress.end()
     assert "2/2 samples" in stream.getvalue()
 

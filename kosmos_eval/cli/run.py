@@ -66,11 +66,13 @@ def run(context: click.Context, /, **flags: Any) -> None:
     big for the machine, or too long for the model, fail by name and the run goes on; --resume asks them again.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    from kosmos_eval.launch import joined_rank, joined_size
+    from kosmos_eval.joined import joined_rank, joined_size
 
     if joined_size() > 1 and joined_rank() > 0:
         _follow()
         return
+    if joined_size() > 1:
+        _lead()
     try:
         prepared = _prepare(context, flags)
     except KosmosEvalError as error:
@@ -160,21 +162,30 @@ def _normal(values: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _follow() -> None:
     """Be one of several processes that a launcher started: do a share of the run that the first one owns."""
-    from kosmos_eval.launch import hear_first, joined_rank, joined_size
+    from kosmos_eval.joined import hear_first, joined_rank, neighbours
     from kosmos_eval.worker import join, prepare_process
 
-    prepare_process(joined_size())
+    prepare_process(len(neighbours()))
     news = hear_first()
     if "launch" not in news:
         raise SystemExit(news["exit_code"])
-    join(Path(str(news["folder"])), str(news["launch"]), joined_rank())
+    join(Path(str(news["folder"])), str(news["launch"]), joined_rank(), owner=0)
+
+
+def _lead() -> None:
+    """Be the first of several processes that a launcher started."""
+    from kosmos_eval.joined import gather, neighbours
+    from kosmos_eval.worker import prepare_process
+
+    prepare_process(len(neighbours()))
+    gather()
 
 
 def _dismiss(error: KosmosEvalError) -> None:
     """Tell the other processes that there will be no run."""
-    from kosmos_eval.launch import tell_others
+    from kosmos_eval.joined import dismiss
 
-    tell_others({"exit_code": error.exit_code})
+    dismiss(error.exit_code)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
