@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from kosmos_eval.table import (
     NO_NUMBER,
     STAND_IN_NOTE,
+    failed_note,
     interval,
     is_stand_in,
     missing_reason,
+    near_ties,
     percent,
     subset_note,
 )
@@ -50,7 +52,7 @@ class Badge:
     """A warning that stands beside a score.
 
     Attributes:
-        kind: `stand-in` or `subset`.
+        kind: `stand-in`, `subset` or `failed`.
         text: the warning.
     """
 
@@ -68,7 +70,7 @@ class Row:
         stderr: in percentage points.
         bar: the same drawn; `None` without a value.
         reason: why value or interval is missing; empty when neither is.
-        count, clusters, unparsed, truncated: with thousands marked.
+        count, clusters, unparsed, truncated, failed: with thousands marked.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Row:
     clusters: str
     unparsed: str
     truncated: str
+    failed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class CellView:
         split: that was evaluated.
         badges: warnings that hold for its scores.
         asked: how many samples were asked, and how many have no truth, in words.
+        failed: whether some of them failed.
+        near_ties: how many, and their share.
         headline: what the breakdowns show; empty when there is no metric.
         rows: one a metric, the headline first.
         breakdowns: of the headline.
@@ -123,6 +128,8 @@ class CellView:
     split: str
     badges: tuple[Badge, ...]
     asked: str
+    failed: bool
+    near_ties: str
     headline: str
     rows: tuple[Row, ...]
     breakdowns: tuple[Breakdown, ...]
@@ -150,7 +157,7 @@ class Page:
         title: of the page.
         head: what ran.
         command: does the same work again; empty when the record does not say.
-        warnings: stand-in data and subsets, when any score of the page is of them.
+        warnings: stand-in data, subsets and failed samples, when any score of the page is of them.
         tasks: in the order they were asked for.
         pictures: every picture of the page, once.
         details: all else that the run recorded, by chapter.
@@ -218,8 +225,10 @@ def _cell(record: RunRecord, cell: CellResult, anchor: str, top: float, album: A
         task=cell.task,
         shots=cell.shots,
         split=cell.split,
-        badges=_stand_in_badges(cell) + _subset_badges(cell),
+        badges=_stand_in_badges(cell) + _subset_badges(cell) + _failed_badges(cell),
         asked=f"{cell.samples:,} samples asked{unlabelled}",
+        failed=cell.failed > 0,
+        near_ties=near_ties(cell),
         headline=cell.metrics[0].name if cell.metrics else "",
         rows=tuple(_row(metric.name, metric, missing_reason(cell, metric), top) for metric in cell.metrics),
         breakdowns=tuple(_breakdown(name, categories, top) for name, categories in cell.groups.items()),
@@ -242,6 +251,7 @@ def _row(name: str, metric: MetricResult, reason: str, top: float) -> Row:
         clusters=f"{metric.clusters:,}",
         unparsed=f"{metric.unparsed:,}",
         truncated=f"{metric.truncated:,}",
+        failed=f"{metric.failed:,}",
     )
 
 
@@ -263,14 +273,22 @@ def _subset_badges(cell: CellResult) -> tuple[Badge, ...]:
     return (Badge("subset", subset_note(cell)),) if cell.subset else ()
 
 
+def _failed_badges(cell: CellResult) -> tuple[Badge, ...]:
+    return (Badge("failed", failed_note(cell)),) if cell.failed else ()
+
+
 def _warnings(cells: Sequence[CellResult]) -> tuple[Badge, ...]:
-    """Return the stand-in warning once, and each distinct subset warning with the tasks it holds for."""
+    """Return the stand-in warning once, each distinct subset warning with its tasks, and every cell's failures."""
     stand_in = next((_stand_in_badges(cell) for cell in cells if is_stand_in(cell)), ())
     notes: dict[str, dict[str, None]] = {}
     for cell in cells:
         if cell.subset:
             notes.setdefault(subset_note(cell), {})[cell.task] = None
-    return stand_in + tuple(Badge("subset", f"{', '.join(tasks)}: {note}") for note, tasks in notes.items())
+    subsets = tuple(Badge("subset", f"{', '.join(tasks)}: {note}") for note, tasks in notes.items())
+    failures = tuple(
+        Badge("failed", f"{cell.task}, {cell.shots}-shot: {failed_note(cell)}") for cell in cells if cell.failed
+    )
+    return stand_in + subsets + failures
 
 
 def _find(run: Mapping[str, Any], places: Sequence[str]) -> object:

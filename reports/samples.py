@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from kosmos_eval.request import Generated, Scored, response_from_json
+from kosmos_eval.request import Failed, Generated, Scored, response_from_json
 from kosmos_eval.table import NO_NUMBER, percent
 
 from .options import Options, build_options, nats
@@ -14,16 +14,15 @@ from .pictures import Piece, last_characters
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kosmos_eval.record import CellResult, Exchange, MetricResult, SampleRecord
+    from kosmos_eval.record import CellResult, Exchange, MarginSummary, MetricResult, SampleRecord
 
     from .pictures import Album
 
 PROMPT_LIMIT = 6000
 ANSWER_LIMIT = 4000
-NEAR_TIE_NATS = 1e-3
 
-Verdict = Literal["right", "partly", "wrong", "unparsed", "unscored"]
-_AMISS = frozenset({"wrong", "unparsed"})
+Verdict = Literal["right", "partly", "wrong", "unparsed", "failed", "unscored"]
+_AMISS = frozenset({"wrong", "unparsed", "failed"})
 _STOP = {"eos": "the model ended", "stop": "a stop text came", "length": "tokens ran out (truncated)"}
 _GRID_COLUMNS = {3: 2, 4: 5, 8: 3}
 
@@ -80,7 +79,8 @@ class SampleView:
         key: the dataset's own id.
         verdict: how the headline metric judged it.
         value: of the headline metric, in percent.
-        answer: as it was read, or `unparsed`.
+        answer: as it was read, or `unparsed`, or `failed`.
+        near_tie: whether float rounding could turn the answer.
         target: the truth.
         cover: the picture that stands for the sample in the list: the query's, which ends the prompt.
         exchanges: in order.
@@ -91,6 +91,7 @@ class SampleView:
     verdict: Verdict
     value: str
     answer: str
+    near_tie: bool
     target: str
     cover: Piece | None
     exchanges: tuple[ExchangeView, ...]
@@ -99,9 +100,18 @@ class SampleView:
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """How close the comparisons of a cell were: counts and shares in percent, as text."""
+    """How close the choices of a cell were, as text.
 
-    compared: str
+    Attributes:
+        count: samples whose margin is known.
+        median, threshold: in nats.
+        near, exact: counts of near ties and of exact ones among them.
+        near_share, exact_share: the same in percent of `count`.
+    """
+
+    count: str
+    median: str
+    threshold: str
     near: str
     near_share: str
     exact: str
@@ -109,19 +119,34 @@ class Margins:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """A way to list some of the samples only.
+
+    Attributes:
+        kind: `all`, `wrong`, `unparsed`, `failed` or `near-tie`, as the style sheet knows it.
+        label: the same in words.
+        count: of those among the samples shown.
+    """
+
+    kind: str
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class SamplesView:
     """The samples shown of a cell.
 
     Attributes:
-        shown: wrong and unparsed ones first, each kind in the record's order.
+        shown: failed, wrong and unparsed ones first, each kind in the record's order.
         note: how many of how many, and how they were chosen.
-        counts: of the filters: all, wrong, unparsed, among those shown.
-        margins: over all samples of the cell; `None` when no candidates were compared.
+        filters: all, wrong, unparsed; failed and near ties where there are any.
+        margins: over all samples of the cell; `None` when no margin is known.
     """
 
     shown: tuple[SampleView, ...]
     note: str
-    counts: tuple[int, int, int]
+    filters: tuple[Filter, ...]
     margins: Margins | None
 
 
@@ -136,31 +161,40 @@ def build_samples(cell: CellResult, samples: Iterable[SampleRecord], album: Albu
     headline = cell.metrics[0] if cell.metrics else None
     chosen = frozenset(cell.shown)
     shown: list[SampleRecord] = []
-    total = compared = near = exact = 0
+    total = 0
     for sample in samples:
         total += 1
         if sample.key in chosen:
             shown.append(sample)
-        if sample.margin is not None:
-            compared += 1
-            near += sample.margin < NEAR_TIE_NATS
-            exact += sample.margin == 0
     shown.sort(key=lambda sample: verdict(sample, headline) not in _AMISS)
     views = tuple(_sample(sample, headline, album) for sample in shown)
-    kinds = [view.verdict for view in views]
     return SamplesView(
         shown=views,
-        note=_note(len(shown), total),
-        counts=(len(views), kinds.count("wrong"), kinds.count("unparsed")),
-        margins=_margins(compared, near, exact) if compared else None,
+        note=_note(len(shown), total, "failed, wrong and unparsed" if cell.failed else "wrong and unparsed"),
+        filters=_filters(views),
+        margins=_margins(cell.margins) if cell.margins and cell.margins.count else None,
     )
+
+
+def _filters(views: Sequence[SampleView]) -> tuple[Filter, ...]:
+    kinds = [view.verdict for view in views]
+    always = [Filter("all", "all", len(views))]
+    always += [Filter(kind, kind, kinds.count(kind)) for kind in ("wrong", "unparsed")]
+    others = [
+        Filter("failed", "failed", kinds.count("failed")),
+        Filter("near-tie", "near ties", sum(view.near_tie for view in views)),
+    ]
+    return (*always, *(each for each in others if each.count))
 
 
 def verdict(sample: SampleRecord, headline: MetricResult | None) -> Verdict:
     """Return how the headline metric judged a sample.
 
-    A sample whose values lack the headline (it is unlabelled, or the metric is over the whole set) is unscored.
+    A sample that the model could not take has failed. One whose values lack the headline (it is unlabelled, or the
+    metric is over the whole set) is unscored.
     """
+    if sample.failed is not None:
+        return "failed"
     if sample.answer is None:
         return "unparsed"
     value = sample.values.get(headline.name) if headline else None
@@ -170,21 +204,21 @@ def verdict(sample: SampleRecord, headline: MetricResult | None) -> Verdict:
     return "right" if goodness >= 1 else "wrong" if goodness <= 0 else "partly"
 
 
-def _note(shown: int, total: int) -> str:
+def _note(shown: int, total: int, first: str) -> str:
     if shown == total:
-        return f"All {total:,} samples, wrong and unparsed ones first."
-    return (
-        f"{shown:,} of {total:,} samples: some that scored lowest, and some drawn from all; wrong and unparsed first."
-    )
+        return f"All {total:,} samples, {first} ones first."
+    return f"{shown:,} of {total:,} samples: some that scored lowest, and some drawn from all; {first} first."
 
 
-def _margins(compared: int, near: int, exact: int) -> Margins:
+def _margins(summary: MarginSummary) -> Margins:
     return Margins(
-        compared=f"{compared:,}",
-        near=f"{near:,}",
-        near_share=percent(near / compared),
-        exact=f"{exact:,}",
-        exact_share=percent(exact / compared),
+        count=f"{summary.count:,}",
+        median=nats(summary.median),
+        threshold=f"{summary.threshold:g}",
+        near=f"{summary.near_ties:,}",
+        near_share=percent(summary.near_tie_share),
+        exact=f"{summary.exact_ties:,}",
+        exact_share=percent(summary.exact_ties / summary.count),
     )
 
 
@@ -201,7 +235,7 @@ def _sample(sample: SampleRecord, headline: MetricResult | None, album: Album) -
         Fact("extracted answer", NO_NUMBER if sample.answer is None else _shortened(sample.answer)),
         Fact("target", sample.target or NO_NUMBER),
         *(Fact(f"{name}, %", percent(number)) for name, number in sample.values.items()),
-        Fact("margin, nats", nats(sample.margin)),
+        Fact("margin, nats", f"{nats(sample.margin)}{', a near tie' if sample.near_tie else ''}"),
         Fact("stop reason", _stop(sample.stop_reason)),
         Fact("explanation", sample.explanation or NO_NUMBER),
         *(Fact(name, category) for name, category in sample.groups.items()),
@@ -213,7 +247,8 @@ def _sample(sample: SampleRecord, headline: MetricResult | None, album: Album) -
         key=sample.key,
         verdict=judged,
         value=percent(value),
-        answer="unparsed" if sample.answer is None else _shortened(sample.answer),
+        answer=judged if sample.answer is None else _shortened(sample.answer),
+        near_tie=sample.near_tie is True,
         target=sample.target,
         cover=_cover(sample.exchanges, len(sample.exemplars), album),
         exchanges=exchanges,
@@ -242,8 +277,10 @@ def _exchange(exchange: Exchange, sample: SampleRecord, album: Album, *, correct
         case Scored():
             options = build_options(exchange, response, sample, album, correct=correct)
             matrix = _matrix(exchange, len(sample.exemplars), album)
+        case Failed():
+            facts = [Fact("failed", response.reason)]
     return ExchangeView(
-        title="Continue" if isinstance(response, Generated) else "Weigh the options",
+        title="Continue" if exchange.kind == "Generate" else "Weigh the options",
         pieces=pieces,
         left_out=f"{left_out:,}" if left_out else "",
         written=written,

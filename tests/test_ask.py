@@ -15,7 +15,7 @@ from kosmos_eval.exemplars import ExemplarPool
 from kosmos_eval.journal import Recorded
 from kosmos_eval.plan import Cell, Unit
 from kosmos_eval.prompt import Prompt
-from kosmos_eval.request import Continuation, Generate, Generated, LogLikelihood, Score, Scored, request_digest
+from kosmos_eval.request import Continuation, Failed, Generate, Generated, LogLikelihood, Score, Scored, request_digest
 from kosmos_eval.task import Metric, Sample
 
 if TYPE_CHECKING:
@@ -191,6 +191,51 @@ def test_a_response_of_another_kind_or_length_is_refused(key: str, response: Res
     cell = cell_of(key)
     with pytest.raises(KosmosEvalError, match=expected):
         ask_unit(unit_of(cell), cell, Wrong())
+
+
+class Small(Echo):
+    """A model that cannot take what is longer than so many characters, nor weigh anything if so said."""
+
+    def __init__(self, longest: int, *, weighs: bool = True) -> None:
+        super().__init__()
+        self.longest = longest
+        self.weighs = weighs
+
+    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:  # type: ignore[override]  # it also fails
+        for number, response in super().answer(held := list(requests)):
+            request = dict(held)[number]
+            fits = len(request.prompt.text()) <= self.longest and (self.weighs or isinstance(request, Generate))
+            yield number, response if fits else Failed("too long", len(request.prompt.text()) - self.longest)
+
+
+def test_a_failure_ends_its_sample_s_asking_and_no_other_s() -> None:
+    cell, model = cell_of("0", "1", "2", "3"), Small(9)  # the prompts are []why?, ([]why?)why?, ...
+    exchanges = ask_unit(unit_of(cell), cell, model)
+    whole = ask_unit(unit_of(cell), cell, Echo())
+    assert [len(requests) for requests in model.rounds] == [4, 3]
+    assert exchanges["0"] == whole["0"]
+    assert exchanges["1"] == whole["1"]
+    for key in ("2", "3"):
+        assert exchanges[key] == [whole[key][0], Recorded(whole[key][1].request, Failed("too long", 3))]
+
+
+@pytest.mark.parametrize("model", [Small(0), Small(9), Small(99, weighs=False)])
+def test_a_replay_of_a_failure_has_no_answer(model: Small) -> None:
+    cell = cell_of("2")
+    recorded = ask_unit(unit_of(cell), cell, model)["2"]
+    replayed = replay(cell, cell.samples["2"], (), recorded)
+    assert [request_digest(request) for request in replayed.requests] == [each.request for each in recorded]
+    assert replayed.responses == tuple(each.response for each in recorded[:-1])
+    assert (replayed.answer, replayed.failed) == (None, recorded[-1].response)
+    assert isinstance(replayed.failed, Failed)
+
+
+def test_a_replay_refuses_a_failure_of_another_question() -> None:
+    cell = cell_of("2")
+    recorded = ask_unit(unit_of(cell), cell, Small(0))["2"]
+    other = replace(cell, task=Riddles(question="how?"))
+    with pytest.raises(DataError, match="sample 2 now asks something else"):
+        replay(other, other.samples["2"], (), recorded)
 
 
 def test_a_sample_that_the_journal_lacks_is_named() -> None:

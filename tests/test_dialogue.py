@@ -12,9 +12,9 @@ import pytest
 
 from kosmos_eval.data.source import Source
 from kosmos_eval.dialogue import FORMATS, PLAIN, QUESTION, Dialogue, read_picture
-from kosmos_eval.errors import DataError, KosmosEvalError, UsageError
+from kosmos_eval.errors import DataError, KosmosEvalError, RequestFailedError, UsageError
 from kosmos_eval.prompt import Image, Prompt
-from kosmos_eval.request import Generate, Generated, Scored
+from kosmos_eval.request import Failed, Generate, Generated, Scored
 from kosmos_eval.tasks.vqav2 import VQAv2
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def test_formats_are_known_by_their_names() -> None:
         (DataError("too long"), DataError),
         (KeyboardInterrupt(), KeyboardInterrupt),
         (Scored(()), KosmosEvalError),
+        (Failed("too long", 7), RequestFailedError),
     ],
 )
 def test_a_turn_that_fails_leaves_the_dialogue_as_it_was(fault: object, expected: type[BaseException]) -> None:
@@ -141,6 +142,13 @@ def test_a_turn_that_fails_leaves_the_dialogue_as_it_was(fault: object, expected
     assert dialogue == before
     dialogue.say("two?", model)
     assert model.asked[1] == model.asked[2]
+
+
+def test_why_a_dialogue_could_not_be_read_is_the_model_s_own_reason_and_how_much_too_long_it_is() -> None:
+    model: Any = Parrot([Failed("too long", 7)])
+    with pytest.raises(RequestFailedError, match=r"^too long$") as raised:
+        Dialogue().say("one?", model)
+    assert (raised.value.excess, raised.value.exit_code) == (7, 65)
 
 
 @pytest.mark.parametrize("text", ["", "  "])

@@ -11,7 +11,7 @@ import pytest
 
 from kosmos_eval.errors import DataError
 from kosmos_eval.journal import Journal, JournalReader, Recorded, UnitTiming
-from kosmos_eval.request import Generated, LogLikelihood, Scored
+from kosmos_eval.request import Failed, Generated, LogLikelihood, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,48 @@ def test_a_unit_is_never_written_twice_into_one_journal(journal: Journal, folder
     journal.commit("u/0", ANSWERS, TIMING)
     with pytest.raises(sqlite3.IntegrityError):
         journal.commit("u/0", {"a": ANSWERS["b"]}, TIMING)
+    assert JournalReader(folder).unit("u/0") == ANSWERS
+
+
+FAILED = {"a": ANSWERS["a"], "b": [*ANSWERS["a"], Recorded("4" * 64, Failed("too long", 7))]}
+
+
+def test_units_that_hold_a_failure_are_forgotten_and_can_be_written_anew_elsewhere(folder: Path) -> None:
+    for number, answers in enumerate((ANSWERS, FAILED, ANSWERS, FAILED)):
+        with closing(Journal(folder / f"{number % 2:04d}.sqlite")) as journal:
+            journal.commit(f"u/{number}", answers, TIMING)
+    reader = JournalReader(folder)
+    assert reader.unit("u/1") == FAILED
+    reader.forget_failures()
+    assert set(reader.timings()) == {"u/0", "u/2"}
+    with pytest.raises(DataError, match="expected unit u/1"):
+        reader.unit("u/1")
+    for number in (1, 3):
+        with closing(Journal(folder / f"{number // 2:04d}.sqlite")) as journal:
+            journal.commit(f"u/{number}", ANSWERS, TIMING)
+    reader.forget_failures()
+    assert {unit: reader.unit(unit) for unit in reader.timings()} == {f"u/{number}": ANSWERS for number in range(4)}
+
+
+def test_forgetting_that_breaks_off_forgets_nothing(journal: Journal, folder: Path) -> None:
+    journal.commit("u/0", FAILED, TIMING)
+    journal.commit("u/1", FAILED, TIMING)
+    journal._connection.execute(
+        "CREATE TRIGGER fault BEFORE DELETE ON units WHEN OLD.unit = 'u/1' BEGIN SELECT RAISE(ABORT, 'power'); END"
+    )
+    with pytest.raises(sqlite3.IntegrityError, match="power"):
+        JournalReader(folder).forget_failures()
+    assert {unit: JournalReader(folder).unit(unit) for unit in ("u/0", "u/1")} == {"u/0": FAILED, "u/1": FAILED}
+    journal._connection.execute("DROP TRIGGER fault")
+    JournalReader(folder).forget_failures()
+    assert JournalReader(folder).timings() == {}
+
+
+def test_a_journal_of_before_failures_were_kept_has_none(folder: Path) -> None:
+    with closing(Journal(folder / "0000.sqlite")) as journal:
+        journal.commit("u/0", ANSWERS, TIMING)
+        journal._connection.execute("DROP TABLE failures")
+    JournalReader(folder).forget_failures()
     assert JournalReader(folder).unit("u/0") == ANSWERS
 
 

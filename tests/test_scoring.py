@@ -14,12 +14,14 @@ from kosmos_eval.config import RunConfig
 from kosmos_eval.data.source import Source
 from kosmos_eval.errors import KosmosEvalError
 from kosmos_eval.exemplars import ExemplarPool
+from kosmos_eval.margins import NEAR_TIE_NATS
 from kosmos_eval.plan import Cell, Unit
 from kosmos_eval.prompt import Prompt
-from kosmos_eval.request import Continuation, Generate, Generated, LogLikelihood, Scored
+from kosmos_eval.record import MarginSummary
+from kosmos_eval.request import Continuation, Failed, Generate, Generated, LogLikelihood, Scored
 from kosmos_eval.request import Score as ScoreRequest
+from kosmos_eval.scoring import NAMED_FAILURES, Showcase, Tally, plain, score_cell, summarise
 from kosmos_eval.scoring import Scored as ScoredSample
-from kosmos_eval.scoring import Showcase, Tally, plain, score_cell, summarise
 from kosmos_eval.task import Metric, Sample, Score
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Said(Sample):
     said: str = "yes"
     value: float = 1.0
     stop: str = "eos"
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Parrot:
         raise NotImplementedError
 
     def ask(self, sample: Said, exemplars: Sequence[Said]) -> Generator[Request, Response, str]:  # noqa: ARG002  no shots
-        response = yield Generate(Prompt.of(f"{sample.said}|{sample.stop}"), max_new_tokens=3)
+        response = yield Generate(Prompt.of(f"{sample.said}|{sample.stop}|{sample.margin}"), max_new_tokens=3)
         if self.weighs:
             yield ScoreRequest(Prompt.of("which?"), (Continuation("a", lead=Prompt.of("left")), Continuation("bb")))
         assert isinstance(response, Generated)
@@ -73,11 +76,13 @@ class Parrot:
 class Model:
     facts: Mapping[str, Any] = MappingProxyType({})
 
-    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
+    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
         for number, request in requests:
             if isinstance(request, Generate):
-                said, _, stop = request.prompt.text().partition("|")
-                yield number, Generated(said, (1,), (-1.0,), stop)  # type: ignore[arg-type]  # the samples hold stop reasons
+                said, stop, margin = request.prompt.text().split("|")
+                margins = () if margin == "None" else (float(margin),)
+                written = Generated(said, (1,), (-1.0,), stop, margins)  # type: ignore[arg-type]  # the samples hold stop reasons
+                yield number, Failed("too big") if said == "too much" else written
             else:
                 rows = [LogLikelihood((1,), (-float(rank),), 1, greedy=False) for rank in (2, 1)]
                 yield number, Scored(tuple(rows))
@@ -93,9 +98,9 @@ class Held:
         return self.answers
 
 
-def score(*samples: Said, task: Parrot | None = None) -> tuple[Cell, list[ScoredSample]]:
+def score(*samples: Said, task: Parrot | None = None, dtype: Any = "float32") -> tuple[Cell, list[ScoredSample]]:  # noqa: ANN401  a literal
     held = {each.key: each for each in samples}
-    config = RunConfig(tasks=("parrot",))
+    config = RunConfig(tasks=("parrot",), dtype=dtype)
     cell = Cell(task or Parrot(), Source("mini"), 0, held, 2 * len(held), config, ExemplarPool(()))
     unit = Unit("u", cell.name, tuple(held))
     journal: Any = Held(ask_unit(unit, cell, Model()))
@@ -103,8 +108,8 @@ def score(*samples: Said, task: Parrot | None = None) -> tuple[Cell, list[Scored
     return cell, list(score_cell(cell, [unit], reader))
 
 
-def result(*samples: Said) -> CellResult:
-    cell, scored = score(*samples)
+def result(*samples: Said, dtype: str = "float32") -> CellResult:
+    cell, scored = score(*samples, dtype=dtype)
     tally = Tally(cell.task.metrics)
     for each in scored:
         tally.add(each)
@@ -146,6 +151,46 @@ def test_unparsed_and_truncated_answers_are_scored_and_counted() -> None:
     worth = cell.metrics[0]
     assert (worth.unparsed, worth.truncated, worth.count) == (1, 1, 3)
     assert worth.value == pytest.approx(2 / 3)
+
+
+def test_failed_samples_are_neither_scored_nor_in_any_other_count() -> None:
+    failed = Said(key="f", said="too much", groups={"size": "big"}, stop="length", cluster="x", chance=0.1)
+    others = (Said(key="a", groups={"size": "big"}, chance=0.5), Said(key="b", value=0.0, chance=0.5))
+    cell = result(failed, *others)
+    worth = cell.metrics[0]
+    assert (worth.value, worth.count, worth.clusters, worth.chance) == (0.5, 2, 2, 0.5)
+    assert (worth.failed, worth.unparsed, worth.truncated) == (1, 0, 0)
+    assert (cell.failed, cell.failures, cell.samples, cell.unlabelled) == (1, {"f": "too big"}, 3, 0)
+    big = cell.groups["size"]["big"]
+    assert (big.value, big.count, big.failed) == (1.0, 1, 1)
+
+
+def test_an_unlabelled_sample_that_failed_is_both() -> None:
+    cell = result(Said(key="f", said="too much", labelled=False), Said(key="a"))
+    assert (cell.failed, cell.unlabelled, cell.metrics[0].count) == (1, 1, 1)
+
+
+def test_only_the_first_failures_are_named() -> None:
+    cell = result(*(Said(key=f"{number:02d}", said="too much") for number in range(NAMED_FAILURES + 5)))
+    assert cell.failed == NAMED_FAILURES + 5
+    assert list(cell.failures) == [f"{number:02d}" for number in range(NAMED_FAILURES)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_margins_are_summed_up_by_the_type_of_the_run(dtype: str) -> None:
+    threshold = NEAR_TIE_NATS[dtype]
+    margins = [threshold / 2, 5.0, 0.0, None, 7.0]
+    samples = [Said(key=str(place), margin=margin) for place, margin in enumerate(margins)]
+    assert result(*samples, dtype=dtype).margins == MarginSummary(4, 2, 0.5, 1, (threshold / 2 + 5) / 2, threshold)
+    _, scored = score(*samples, dtype=dtype)
+    assert [each.record.margin for each in scored] == margins
+    assert [each.record.near_tie for each in scored] == [True, False, True, None, False]
+
+
+def test_the_margin_is_the_closest_choice_of_all_stages() -> None:
+    near, far = Said(key="a", margin=0.25), Said(key="b", margin=9.0)
+    _, scored = score(near, far, task=Parrot(weighs=True))  # the options are one nat apart
+    assert [each.record.margin for each in scored] == [0.25, 1.0]
 
 
 def test_a_single_cluster_has_a_mean_and_no_interval() -> None:
@@ -194,7 +239,7 @@ def test_a_record_holds_what_was_asked_and_what_came_back() -> None:
     _, (scored,) = score(Said(key="a", stop="length", groups={"size": "big"}), task=Parrot(weighs=True))
     record = scored.record
     assert [each.kind for each in record.exchanges] == ["Generate", "Score"]
-    assert [each.prompt for each in record.exchanges] == ["yes|length", "which?"]
+    assert [each.prompt for each in record.exchanges] == ["yes|length|None", "which?"]
     assert record.exchanges[1].options == ("left a", "bb")
     assert record.raw == "bb"
     assert (record.answer, record.target, record.stop_reason) == ("yes", "yes", "length")
@@ -217,6 +262,16 @@ def test_a_showcase_keeps_the_worst_and_others_drawn_from_all(headline: Metric, 
     assert len(set(keys)) == 10
     assert keys[:5] == tuple(f"item {number:02d}" for number in worst)
     assert any("item 10" < key < "item 40" for key in keys[5:])
+
+
+@pytest.mark.parametrize("headline", [WORTH, LOSS])
+def test_a_showcase_keeps_what_failed_before_the_worst(headline: Metric) -> None:
+    samples = [Said(key=f"item {number:02d}", value=number / 100) for number in range(50)]
+    _, scored = score(*samples, Said(key="failed", said="too much"))
+    showcase = Showcase(headline, 10)
+    for each in scored:
+        showcase.add(each)
+    assert showcase.keys()[0] == "failed"
 
 
 def test_a_showcase_of_few_samples_keeps_all() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from statistics import median
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,19 @@ def test_parquet_and_jsonl_hold_the_same(finished_run: Path) -> None:
     rows = pq.read_table(stem.with_suffix(".parquet")).to_pylist()
     assert len(rows) == len(lines) == 40
     for row, line in zip(rows, lines, strict=True):
-        for name in ("key", "content", "cluster", "exemplars", "raw", "answer", "target", "stop_reason", "margin"):
+        for name in (
+            "key",
+            "content",
+            "cluster",
+            "exemplars",
+            "raw",
+            "answer",
+            "target",
+            "stop_reason",
+            "margin",
+            "near_tie",
+            "failed",
+        ):
             assert row[name] == line[name]
         assert row["unparsed"] == (line["answer"] is None)
         assert row["metric.accuracy"] == line["values"]["accuracy"]
@@ -75,6 +88,20 @@ def test_parquet_and_jsonl_hold_the_same(finished_run: Path) -> None:
         scores = [each["logprobs"] for each in line["exchanges"][-1]["response"]["continuations"]]
         assert row["log_probabilities"] == scores
         assert set(row["images"]) == {digest for each in line["exchanges"] for digest in each["images"]}
+
+
+def test_margins_stand_beside_the_results(finished_run: Path) -> None:
+    results = json.loads((finished_run / "results.json").read_text(encoding="utf-8"))
+    for cell in results["cells"]:
+        path = finished_run / "samples" / f"{cell['task']}_{cell['shots']}shot.parquet"
+        rows = pq.read_table(path).to_pylist()
+        margins = cell["margins"]
+        assert results["margins"][f"{cell['task']}|{cell['shots']}"] == margins
+        near = [row["margin"] < margins["threshold"] for row in rows]
+        assert [row["near_tie"] for row in rows] == near
+        assert (margins["count"], margins["near_ties"], margins["near_tie_share"]) == (40, sum(near), sum(near) / 40)
+        assert margins["near_ties"] > 0
+        assert margins["median"] == median(row["margin"] for row in rows)
 
 
 def test_lm_eval_s_own_table_reads_the_results(finished_run: Path) -> None:

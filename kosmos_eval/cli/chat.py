@@ -151,7 +151,8 @@ class _Conversation:
     def _complain(self, error: UsageError | DataError, place: str) -> None:
         message = str(error)
         if isinstance(error, RequestFailedError):
-            what = f"the model by {error.excess} tokens" if error.excess else f"the machine ({message})"
+            why = " ".join(message.split())
+            what = f"the model by {error.excess} tokens" if error.excess else f"the machine ({why})"
             message = f"the dialogue has outgrown {what}; /undo takes back the last turn, /clear starts anew"
         _note(f"kosmos-eval: {'' if self._terminal else place}{message}")
 

@@ -36,9 +36,9 @@ MODELS = '''
 import sys
 import time
 
-from kosmos_eval.errors import PromptTooLongError, UsageError
+from kosmos_eval.errors import UsageError
 from kosmos_eval.language_model import ModelSpec
-from kosmos_eval.request import Generated
+from kosmos_eval.request import Failed, Generated
 
 ANSWERS = {"evil": "\\x1b[2Jgone\\rhi\\x9b\\u2028\\u202eabc\\ud800", "two": " one\\ntwo ", "nothing": " "}
 
@@ -51,7 +51,11 @@ class Echo:
             text = request.prompt.text()
             word = text.removesuffix(" Answer:").split()[-1]
             if len(text) > 120:
-                raise PromptTooLongError(len(text), 120)
+                yield number, Failed("too long", len(text) - 120)
+                continue
+            if word == "heavy":
+                yield number, Failed("expected 3 GB,\\n got 2")
+                continue
             if word == "impossible":
                 raise UsageError("expected something else")
             if word == "slow":
@@ -183,7 +187,8 @@ def test_several_pictures_are_put_in_together_or_not_at_all(talk: Talk, echo: li
         ("/imag a.png", 64, "no command named '/imag'; did you mean '/image'?"),
         ("is it impossible", 64, "expected something else"),
         (b"caf\xe9", 65, "expected text in UTF-8, got 'caf\\udce9'"),
-        ("x" * 100, 65, "the dialogue has outgrown the model: 141 tokens, and its positions are 120; /undo takes back"),
+        ("x" * 100, 65, "the dialogue has outgrown the model by 21 tokens; /undo takes back the last turn, /clear"),
+        ("is it heavy", 65, "the dialogue has outgrown the machine (expected 3 GB, got 2); /undo takes back the last"),
     ],
 )
 def test_a_line_that_cannot_be_carried_out_is_named_and_the_conversation_goes_on(

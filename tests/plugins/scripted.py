@@ -2,7 +2,8 @@
 
 The task `letters` asks in two stages (a hint, then the answer), some of its samples share an image and some answers
 cannot be read. The model `scripted` computes its answers from the prompt alone. Environment variables make it slow,
-make it fail, or make its weights differ.
+make it fail, make single requests too big for it (`SCRIPTED_TOO_BIG="Generate letter 4?,Score letter 7?"`), or make
+its weights differ.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import PIL.Image
 from kosmos_eval.errors import DataError
 from kosmos_eval.language_model import ModelOptions, ModelSpec
 from kosmos_eval.prompt import Image, Prompt
-from kosmos_eval.request import Continuation, Generate, Generated, LogLikelihood, Score, Scored, request_digest
+from kosmos_eval.request import Continuation, Failed, Generate, Generated, LogLikelihood, Score, Scored, request_digest
 from kosmos_eval.task import Metric, Sample
 from kosmos_eval.task import Score as SampleScore
 
@@ -86,12 +87,13 @@ class ScriptedModel:
         self.delay = float(os.environ.get("SCRIPTED_DELAY", "0"))
         self.fail_after = int(os.environ.get("SCRIPTED_FAIL_AFTER", "1000000"))
         self.log = os.environ.get("SCRIPTED_LOG")
+        self.too_big = os.environ.get("SCRIPTED_TOO_BIG", "").split(",")
 
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"parameters": 0}
 
-    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
+    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
         for number, request in reversed(list(requests)):
             time.sleep(self.delay)
             self.fail_after -= 1
@@ -102,13 +104,18 @@ class ScriptedModel:
             if self.log is not None:
                 with open(self.log, "a", encoding="utf-8") as log:  # noqa: PTH123  one short line, appended whole
                     log.write(f"{digest}\n")
-            yield number, _answer(request, digest)
+            yield number, self._failed(request) or _answer(request, digest)
+
+    def _failed(self, request: Request) -> Failed | None:
+        last = f"{type(request).__name__} {request.prompt.parts[-1]}"
+        return Failed("expected a smaller one, got this;\nshrink it") if last in self.too_big else None
 
 
 def _answer(request: Request, digest: str) -> Response:
     if isinstance(request, Generate):
         letter = "cde"[int(digest[0], 16) % 3]
-        return Generated(letter * 4, (5, 6), (-0.5, -0.25), "length" if letter == "d" else "eos")
+        margins = (0.75, int(digest[1], 16) / 16_000)
+        return Generated(letter * 4, (5, 6), (-0.5, -0.25), "length" if letter == "d" else "eos", margins)
     rows = []
     for each in request.continuations:
         word = hashlib.sha256(f"{digest}{each.text}".encode()).digest()

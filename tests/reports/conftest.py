@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from kosmos_eval.record import CellResult, Exchange, MetricResult, RunRecord, SampleRecord
-from kosmos_eval.request import Generated, LogLikelihood, Scored, response_to_json
+from kosmos_eval.request import Failed, Generated, LogLikelihood, Scored, response_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,6 +85,11 @@ class Make:
             "explanation": "",
         }
         return SampleRecord(**{**values, **changes})
+
+    def failed(self, key: str, reason: str, kind: str = "Generate") -> SampleRecord:
+        """Return a sample whose only request the model could not take."""
+        exchange = Exchange(kind, "Question: what is it? Answer:", (), (), (), response_to_json(Failed(reason)))
+        return self.sample(key, exchange, values={}, answer=None, raw="", target="", stop_reason=None, failed=reason)
 
     def cell(self, task: str = "puzzle", shots: int = 0, **changes: Any) -> CellResult:  # noqa: ANN401  any field
         values: dict[str, Any] = {

@@ -11,6 +11,7 @@ import pytest
 
 from kosmos_eval.errors import DataError
 from kosmos_eval.plugins import Plugins
+from kosmos_eval.record import MarginSummary
 from kosmos_eval.reports.html import HTML, render, visible
 from kosmos_eval.table import STAND_IN_NOTE
 
@@ -175,6 +176,44 @@ def test_stand_in_and_subset_warnings_stand_beside_every_score_they_hold_for(ful
     assert len(page.with_class("stand-in")) == page.text.count(STAND_IN_NOTE) == 4
     # A banner, two rows of the overview, and two cells.
     assert len(page.with_class("subset")) == page.text.count("subset: 50 of 100 samples") == 5
+
+
+def test_failures_and_near_ties_are_on_the_page(make: Make) -> None:
+    samples = [make.failed("f", "too big for this machine"), make.sample("n", margin=0.0, near_tie=True)]
+    cell = make.cell(
+        failed=1,
+        metrics=(replace(make.metric, failed=1),),
+        shown=("f", "n"),
+        margins=MarginSummary(1, 1, 1.0, 1, 0.0, 1e-3),
+        groups={"kind": {"some": replace(make.metric, failed=1)}},
+    )
+    html = render(make.record(cell, replace(cell, shots=4, failed=0), samples=samples))
+    page = Page(html)
+    assert "1 of 100 samples failed and are in no score" in page.text
+    assert "too big for this machine" in page.text
+    assert "1 (100.0 %)" in page.text
+    assert len(page.with_class("only-failed")) == len(page.with_class("only-near-tie")) == 2
+    assert len(page.with_class("near-tie")) == len(page.with_class("near")) == 2
+    assert html.count('<th scope="col" class="number">failed</th>') == 2  # the first cell's table and its breakdown
+    for kind in ("failed", "near-tie"):  # what the filters hide, the style sheet names
+        assert f".only-{kind}:checked ~ .list > .sample:not(.{kind})" in html
+
+
+def test_the_rows_of_a_table_are_as_long_as_its_head(make: Make) -> None:
+    cell = make.cell(failed=1, samples=50, groups={"kind": {"some": make.metric}})
+    html = render(make.record(cell, make.cell("whole")))
+    tables = re.findall(r'<table class="results">.*?</table>', html, re.DOTALL)
+    assert len(tables) == 5
+    for table in tables:
+        rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+        widths = {
+            sum(
+                int((re.search(r'colspan="(\d+)"', each) or ["", "1"])[1])
+                for each in re.findall(r"<t[hd][ >][^>]*", row)
+            )
+            for row in rows
+        }
+        assert len(widths) == 1, table
 
 
 def test_each_picture_is_stored_once(full: RunRecord) -> None:

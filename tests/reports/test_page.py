@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kosmos_eval.record import MarginSummary
 from kosmos_eval.reports.page import CATEGORY_LIMIT, build_page
 
 if TYPE_CHECKING:
@@ -42,6 +43,24 @@ def test_warnings_name_the_tasks_of_a_subset_once(make: Make) -> None:
     assert [kind for kind, _ in warnings] == ["stand-in", "subset"]
     assert warnings[1][1] == "a, b@mini: subset: 10 of 100 samples"
     assert build_page(make.record(make.cell())).warnings == ()
+
+
+def test_failed_samples_are_said_beside_every_score_they_are_not_in(make: Make) -> None:
+    failed = make.cell("a", 4, failed=3, failures={"1": "too big"}, metrics=(replace(make.metric, failed=3),))
+    page = build_page(make.record(failed, make.cell("b")))
+    assert [(badge.kind, badge.text) for badge in page.warnings] == [
+        ("failed", "a, 4-shot: 3 of 100 samples failed and are in no score")
+    ]
+    first, second = (task.cells[0] for task in page.tasks)
+    assert [badge.text for badge in first.badges] == ["3 of 100 samples failed and are in no score"]
+    assert (first.failed, first.rows[0].failed) == (True, "3")
+    assert (second.failed, second.badges) == (False, ())
+
+
+def test_near_ties_stand_with_the_results(make: Make) -> None:
+    margins = MarginSummary(80, 8, 0.1, 0, 0.5, 1e-3)
+    page = build_page(make.record(make.cell("a", margins=margins), make.cell("b")))
+    assert [task.cells[0].near_ties for task in page.tasks] == ["8 (10.0 %)", "—"]
 
 
 def test_what_a_run_does_not_say_is_not_made_up(make: Make) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kosmos_eval.record import MarginSummary
 from kosmos_eval.reports.pictures import Album
 from kosmos_eval.reports.samples import ANSWER_LIMIT, PROMPT_LIMIT, build_samples, verdict
 
@@ -48,18 +49,44 @@ def test_wrong_and_unparsed_come_first_each_kind_in_the_records_order(make: Make
     ]
     built = build(make, samples, shown=("d", "c", "b", "a"))
     assert [each.key for each in built.shown] == ["b", "d", "a", "c"]
-    assert built.counts == (4, 1, 1)
+    assert [(each.kind, each.count) for each in built.filters] == [("all", 4), ("wrong", 1), ("unparsed", 1)]
     assert built.note.startswith("4 of 5 samples")
 
 
-def test_margins_count_every_sample_shown_or_not(make: Make) -> None:
-    margins = [None, 0.0, 0.0005, 0.001, 2.0]
-    samples = [make.sample(str(index), margin=margin) for index, margin in enumerate(margins)]
-    found = build(make, samples, shown=()).margins
+def test_margins_are_the_record_s(make: Make) -> None:
+    found = build(make, [make.sample("1")], margins=MarginSummary(1_600, 800, 0.5, 400, 0.3125, 1e-3)).margins
     assert found is not None
-    assert (found.compared, found.near, found.exact) == ("4", "2", "1")
-    assert (found.near_share, found.exact_share) == ("50.0", "25.0")
-    assert build(make, samples[:1]).margins is None
+    assert (found.count, found.median, found.threshold) == ("1,600", "0.312", "0.001")
+    assert (found.near, found.near_share, found.exact, found.exact_share) == ("800", "50.0", "400", "25.0")
+    assert build(make, [make.sample("1")], margins=MarginSummary(0, 0, None, 0, None, 1e-3)).margins is None
+    assert build(make, [make.sample("1")]).margins is None
+
+
+def test_near_ties_and_failures_can_be_listed_alone(make: Make) -> None:
+    failed = make.failed("f", "too big for this machine")
+    near = make.sample("n", margin=0.0004, near_tie=True)
+    built = build(make, [make.sample("a", margin=2.0, near_tie=False), near, failed], failed=1)
+    filters = [("all", 3), ("wrong", 0), ("unparsed", 0), ("failed", 1), ("near-tie", 1)]
+    assert [(each.kind, each.count) for each in built.filters] == filters
+    assert [(each.key, each.verdict, each.near_tie) for each in built.shown] == [
+        ("f", "failed", False),
+        ("a", "right", False),
+        ("n", "right", True),
+    ]
+    assert built.note == "All 3 samples, failed, wrong and unparsed ones first."
+    assert [fact.text for fact in built.shown[2].facts if fact.name == "margin, nats"] == [
+        "4.0e\N{MINUS SIGN}04, a near tie"
+    ]
+
+
+@pytest.mark.parametrize(("kind", "title"), [("Generate", "Continue"), ("Score", "Weigh the options")])
+def test_a_failed_sample_shows_what_was_asked_and_why_it_failed(make: Make, kind: str, title: str) -> None:
+    sample = make.failed("f", "too big for this machine", kind)
+    shown = view(make, sample)
+    assert (shown.answer, shown.value, verdict(sample, make.metric)) == ("failed", "—", "failed")
+    (exchange,) = shown.exchanges
+    assert (exchange.title, exchange.written, exchange.options, exchange.matrix) == (title, "", None, None)
+    assert [(fact.name, fact.text) for fact in exchange.facts] == [("failed", "too big for this machine")]
 
 
 def test_long_prompts_keep_their_end_and_long_answers_their_beginning(make: Make) -> None:
