@@ -25,7 +25,7 @@ class Image:
     """One picture, known by its pixels and opened only when they are needed.
 
     Two images are equal when their pixels are, whatever files they came from. Pixels are not kept: `load` opens
-    the picture each time, and `digest` opens it once.
+    the picture each time, and `digest` opens it unless it has been opened before.
     """
 
     __slots__ = ("_digest", "_open", "name")
@@ -57,6 +57,11 @@ class Image:
         Raises:
             DataError: the picture is missing or corrupt; the message names it.
         """
+        picture = self._decoded()
+        self._digest = self._digest or _digest_of(picture)
+        return picture
+
+    def _decoded(self) -> PIL.Image.Image:
         import PIL.Image  # noqa: PLC0415  Pillow takes 30 ms to import, and commands such as --help need no picture
 
         try:
@@ -70,16 +75,18 @@ class Image:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of size and RGB pixels, as 64 hex digits; opens the picture the first time.
+        """The SHA-256 of size and RGB pixels, as 64 hex digits; opens a picture that has not been opened before.
 
         Raises:
             DataError: the picture is missing or corrupt.
         """
         if self._digest is None:
-            picture = self.load()
-            pixels = hashlib.sha256(f"{picture.width}x{picture.height}:".encode())
-            pixels.update(picture.tobytes())
-            self._digest = pixels.hexdigest()
+            self._digest = _digest_of(self._decoded())
+        return self._digest
+
+    @property
+    def known_digest(self) -> str | None:
+        """The digest of a picture that has been opened before, else `None`; opens nothing."""
         return self._digest
 
     def __eq__(self, other: object) -> bool:
@@ -90,6 +97,12 @@ class Image:
 
     def __repr__(self) -> str:
         return f"Image({self.name!r})"
+
+
+def _digest_of(picture: PIL.Image.Image) -> str:
+    pixels = hashlib.sha256(f"{picture.width}x{picture.height}:".encode())
+    pixels.update(picture.tobytes())
+    return pixels.hexdigest()
 
 
 def _open_file(path: Path) -> PIL.Image.Image:

@@ -84,6 +84,20 @@ def test_pixels_are_not_kept_and_the_digest_is_taken_once() -> None:
     assert len(opened) == 3
 
 
+def test_a_picture_that_was_loaded_is_not_opened_again_for_its_digest() -> None:
+    opened = []
+
+    def count() -> PIL.Image.Image:
+        opened.append(1)
+        return picture()
+
+    image = Image(count, "counted")
+    assert (image.known_digest, opened) == (None, [])
+    image.load()
+    assert image.known_digest == image.digest == Image(picture, "other").digest
+    assert len(opened) == 1
+
+
 def test_a_picture_is_loaded_as_rgb_whatever_its_mode() -> None:
     for mode in ("L", "P", "RGBA", "CMYK", "1", "LA"):
         loaded = Image.from_bytes(encoded(picture().convert(mode), "TIFF"), mode).load()
