@@ -14,6 +14,7 @@ from kosmos_eval.cli.audit import audit
 from kosmos_eval.cli.chat import chat
 from kosmos_eval.cli.describe import describe
 from kosmos_eval.cli.ls import ls
+from kosmos_eval.cli.plan import plan
 from kosmos_eval.cli.report import report
 from kosmos_eval.cli.rescore import rescore
 from kosmos_eval.cli.run import run
@@ -67,7 +68,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, audit, chat, ls, describe, rescore, report, version):
+for command in (run, plan, audit, chat, ls, describe, rescore, report, version):
     cli.add_command(command)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from kosmos_eval.run import Prepared
 
-_NOT_CONFIG = {"config", "resume", "output_path", "processes", "quiet"}
-_FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": bool}  # of these, in a configuration file
+_NOT_CONFIG = {"config", "resume", "output_path", "processes", "quiet", "dry_run"}
+# of these, in a configuration file
+_FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": bool, "dry_run": bool}
 
 
 @click.command(short_help="Run tasks and write their results.")
@@ -57,6 +59,7 @@ _FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": boo
 )
 @click.option("--report", callback=asked.names, metavar="NAMES", help="Reports to write.  [default: html]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Finish an interrupted run.")
+@click.option("--dry-run", is_flag=True, help="Only show what the run would do and take (the same: kosmos-eval plan).")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.pass_context
 def run(context: click.Context, /, **flags: Any) -> None:
@@ -65,6 +68,7 @@ def run(context: click.Context, /, **flags: Any) -> None:
     A run that is interrupted, by whatever means, is finished by --resume with the same results. Samples that are too
     big for the machine, or too long for the model, fail by name and the run goes on; --resume asks them again.
     """
+    began = time.perf_counter()
     signal.signal(signal.SIGTERM, _interrupt)
     from kosmos_eval.joined import joined_rank, joined_size
 
@@ -79,6 +83,9 @@ def run(context: click.Context, /, **flags: Any) -> None:
         if joined_size() > 1:
             _dismiss(error)
         raise
+    if flags["dry_run"]:
+        _preview(prepared, flags["processes"], began)
+        return
     from kosmos_eval.failures import require_complete
     from kosmos_eval.progress import Progress
     from kosmos_eval.run import execute
@@ -90,6 +97,17 @@ def run(context: click.Context, /, **flags: Any) -> None:
     for written in sorted(record.folder.glob("report*")):
         click.echo(f"report:  {written}")
     require_complete(record)
+
+
+def _preview(prepared: Prepared, processes: int, began: float) -> None:
+    """Show what a run would do and take; processes that a launcher started are not needed for it."""
+    from kosmos_eval.joined import dismiss, joined_size
+    from kosmos_eval.preview import preview
+
+    if joined_size() > 1:
+        processes = joined_size()
+        dismiss(0)
+    click.echo(preview(prepared, processes=processes, began=began))
 
 
 def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]  # conftest.py's kosmos_eval
 
-COMMANDS = ("audit", "chat", "describe", "ls", "report", "rescore", "run", "version")
+COMMANDS = ("audit", "chat", "describe", "ls", "plan", "report", "rescore", "run", "version")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
@@ -102,7 +102,10 @@ def test_a_defect_of_our_own_shows_its_trace(kosmos_eval: Command, monkeypatch: 
     assert ended.err.splitlines()[-1] == "kosmos-eval: internal error: ZeroDivisionError: "
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["audit", "--help"], ["chat", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["audit", "--help"], ["chat", "--help"], ["plan", "--help"], ["--version"]],
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
         import sys

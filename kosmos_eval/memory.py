@@ -1,0 +1,38 @@
+"""How much memory this process takes, where its model computes."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+_STATM = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A reading, in bytes.
+
+    Attributes:
+        kind: `memory` of the machine, or `GPU memory`.
+        now: in use.
+        peak: most that was ever in use.
+    """
+
+    kind: str
+    now: int
+    peak: int
+
+
+def measure(device: str) -> Memory:
+    """Return how much memory this process takes: of the GPU for a model that is on one, else of the machine."""
+    if device.startswith("cuda"):
+        import torch  # noqa: PLC0415  a model that is on a GPU has imported it already
+
+        return Memory("GPU memory", torch.cuda.memory_allocated(device), torch.cuda.max_memory_reserved(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if not _STATM.exists():  # only Linux has it
+        return Memory("memory", peak, peak)
+    now = int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return Memory("memory", now, max(now, peak))  # the kernel counts the two apart, and the peak a little late
