@@ -301,9 +301,8 @@ def _cell(values: Mapping[str, Any]) -> CellResult:
         for breakdown, categories in values["groups"].items()
     }
     metrics = tuple(MetricResult(**metric) for metric in values["metrics"])
-    read = {"metrics": metrics, "groups": groups, "shown": tuple(values["shown"])}
-    if values.get("margins") is not None:
-        read["margins"] = MarginSummary(**values["margins"])
+    margins = None if values.get("margins") is None else MarginSummary(**values["margins"])
+    read = {"metrics": metrics, "groups": groups, "shown": tuple(values["shown"]), "margins": margins}
     return CellResult(**{**values, **read})
 
 

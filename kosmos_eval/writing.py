@@ -158,8 +158,8 @@ class ParquetRows:
 
 def _row(record: SampleRecord) -> dict[str, Any]:
     last = record.exchanges[-1]
-    columns = ("key", "content", "cluster", "raw", "answer", "target", "stop_reason", "explanation", "margin")
-    columns += ("near_tie", "failed")
+    columns = ["key", "content", "cluster", "raw", "answer", "target", "stop_reason", "explanation", "margin"]
+    columns += ["near_tie", "failed"]
     options = [] if record.failed else last.response.get("continuations", [last.response])
     return {
         **{name: getattr(record, name) for name in columns},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +104,23 @@ def test_a_worker_s_failure_is_the_run_s_own(alone: dict[str, bytes], tmp_path: 
     done = run(KOSMOS_EVAL, "run", "-q", "--resume", str(folder), "--processes", "2")
     assert done.returncode == 0, done.stderr
     assert outputs(folder) == alone
+
+
+def test_failed_samples_are_asked_again_by_whichever_process_is_free(alone: dict[str, bytes], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    too_big = ",".join(f"Generate letter {number}?" for number in range(0, 300, 50))
+    slow = {"SCRIPTED_DELAY": "0.001"}
+    failed = run(KOSMOS_EVAL, *WORK, "-o", str(folder), "--processes", "2", SCRIPTED_TOO_BIG=too_big, **slow)
+    assert failed.returncode == 75, failed.stderr
+    assert "12 of 600 samples failed and are in no score: letters@mini|0 0, " in failed.stderr
+    done = run(KOSMOS_EVAL, "run", "-q", "--resume", str(folder), "--processes", "2", **slow)
+    assert done.returncode == 0, done.stderr
+    assert outputs(folder) == alone
+    held = []
+    for path in (folder / "journal").glob("*.sqlite"):
+        with closing(sqlite3.connect(path)) as journal:
+            held += [unit for (unit,) in journal.execute("SELECT unit FROM units")]
+    assert sorted(held) == sorted(unit.id for unit in read_units(folder))
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])

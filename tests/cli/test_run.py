@@ -125,6 +125,26 @@ def test_resuming_as_other_work_is_refused(kosmos_eval: Command, finished_run: P
     assert refused.message.endswith("cannot resume with seed = 4, the run has 0")
 
 
+def test_samples_that_fail_end_the_run_by_name_when_all_else_is_written(
+    kosmos_eval: Command, work: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPTED_TOO_BIG", "Generate letter 4?")
+    failed = kosmos_eval(*work, "-o", "out")
+    assert failed.code == 75
+    heading, _, row = failed.out.splitlines()[:3]
+    assert (heading.split()[-1], row.split()[-1]) == ("failed", "1")
+    assert "results: out/results.json" in failed.out
+    assert failed.message.startswith(
+        "kosmos-eval: 1 of 6 samples failed and are in no score: letters@mini|0 4 (expected"
+    )
+    assert failed.message.endswith(": kosmos-eval run --resume out")
+    again = kosmos_eval("rescore", "out")
+    assert (again.code, again.message) == (75, failed.message)
+    monkeypatch.delenv("SCRIPTED_TOO_BIG")
+    done = kosmos_eval("run", "--resume", "out", "-q", "--batch_size", "1")
+    assert (done.code, done.err, "failed" in done.out) == (0, "", False)
+
+
 # --- a configuration file
 
 
