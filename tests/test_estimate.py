@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kosmos_eval import estimate as module
 from kosmos_eval.config import RunConfig
 from kosmos_eval.estimate import CellEstimate, Counted, Estimate, Trial, _Pieces, _spread, estimate
 from kosmos_eval.language_model import ModelSpec, Survey
+from kosmos_eval.memory import measure
 from kosmos_eval.plan import make_plan
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.request import Failed, Generate, Generated, LogLikelihood, Scored
@@ -69,7 +69,7 @@ def plan(plugins_folder: Path) -> Plan:
 
 
 def estimated(plan: Plan, model: Timed, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Estimate:  # noqa: ANN401  estimate's
-    monkeypatch.setattr(module.time, "perf_counter", lambda: model.now)
+    monkeypatch.setattr("kosmos_eval.estimate.time.perf_counter", lambda: model.now)
     loaded = replace(plan, model=ModelSpec("timed", "", lambda _: model, lambda _: ""))
     return estimate(loaded, loaded.units, **{"trial_seconds": 300.0, **settings})
 
@@ -99,15 +99,17 @@ def test_pieces_grow_while_twice_as_much_fits(plan: Plan, monkeypatch: pytest.Mo
     model = Timed(warm_up=0.0)
     found = estimated(plan, model, monkeypatch, trial_seconds=130.0)
     sizes = [trial.samples for trial in found.cells[0].trials]
-    assert sizes == [3, 6, 12, 24]  # 90 seconds; 48 more samples would take 96, and 24 more 48
-    assert sum(trial.seconds for trial in found.cells[0].trials) <= 130
+    assert sizes == [3, 3, 6, 12, 24]  # 90 seconds; 48 more samples would take 96, and 24 more 48
+    assert sum(trial.seconds for trial in found.cells[0].trials[1:]) <= 130
 
 
-def test_a_slow_model_is_asked_one_cluster(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_model_is_asked_one_cluster_more_than_makes_it_ready(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = estimated(plan, Timed(), monkeypatch, trial_seconds=10.0)
     (cell,) = found.cells
-    assert [trial.samples for trial in cell.trials] == [3]
-    assert sum(cell.seconds) == pytest.approx(106 / 3 * 201)
+    assert [(trial.samples, trial.seconds) for trial in cell.trials] == [(3, 106.0), (3, 6.0)]
+    assert sum(cell.seconds) == pytest.approx(402)
 
 
 def test_time_is_the_tried_time_of_the_largest_pieces_by_samples(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,13 +136,13 @@ def test_time_goes_by_tokens_where_they_are_known() -> None:
 
 
 def test_memory_is_what_was_loaded_and_the_largest_unit(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    reading = module.measure("cpu")
+    reading = measure("cpu")
     assert reading.peak >= reading.now > 2**20
-    monkeypatch.setattr(module, "measure", lambda _: replace(reading, now=5_000_000, peak=6_000_000))
+    monkeypatch.setattr("kosmos_eval.estimate.measure", lambda _: replace(reading, now=5_000_000, peak=6_000_000))
     found = estimated(plan, Surveyed(), monkeypatch)
     largest = max(len(unit.keys) for unit in plan.units)
     assert (found.measured, found.bounded) == (6_000_000, max(5_000_000 + 1000 * largest, 6_000_000))
-    monkeypatch.setattr(module, "measure", lambda _: replace(reading, now=5_000_000, peak=5_000_001))
+    monkeypatch.setattr("kosmos_eval.estimate.measure", lambda _: replace(reading, now=5_000_000, peak=5_000_001))
     assert estimated(plan, Surveyed(), monkeypatch).bounded == 5_000_000 + 1000 * largest
     assert estimated(plan, Timed(), monkeypatch).bounded is None
 
@@ -160,7 +162,7 @@ def test_processes_take_units_as_they_are_free_and_the_longest_bounds_them() -> 
 
 
 def test_processes_beyond_the_cores_are_no_help(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     found = estimated(plan, Timed(), monkeypatch, processes=5)
     assert (found.processes, found.lanes) == (5, 2)
 
