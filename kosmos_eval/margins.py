@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from kosmos_eval.request import Request, Response
 
 NEAR_TIE_NATS: Mapping[str, float] = MappingProxyType({"float32": 1e-3, "float16": 1e-2, "bfloat16": 1e-1})
-"""Below how many nats a margin is a near tie, by the type that the model computes in."""
+"""Below how many nats a margin is a near tie, by the type that the model computes in.
+
+Other batch sizes moved the margins of a model of 4 million parameters by up to 8e-6 in float32; deeper models add more
+rounding up. Float16 and bfloat16 keep 11 and 8 bits: a logit near 10 is known to 0.004 and 0.03, and bfloat16's
+log-probabilities were up to 0.05 from those of float32.
+"""
 
 
 def sample_margin(

@@ -114,7 +114,7 @@ class ScriptedModel:
 def _answer(request: Request, digest: str) -> Response:
     if isinstance(request, Generate):
         letter = "cde"[int(digest[0], 16) % 3]
-        margins = (0.75, int(digest[1], 16) / 16_000)
+        margins = (0.75, int(digest[1], 16) / 4_000)
         return Generated(letter * 4, (5, 6), (-0.5, -0.25), "length" if letter == "d" else "eos", margins)
     rows = []
     for each in request.continuations:
