@@ -86,6 +86,11 @@ class Generate:
             raise ValueError(message)
         object.__setattr__(self, "length_penalty", float(self.length_penalty))  # 1 == 1.0, so their digests are one
 
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """All images in reading order, repeated ones included."""
+        return self.prompt.images
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -103,6 +108,11 @@ class Score:
         if not self.continuations:
             message = "expected at least one continuation to score, got none"
             raise ValueError(message)
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """All images in reading order, those of the leads and repeated ones included."""
+        return (*self.prompt.images, *(image for each in self.continuations for image in each.lead.images))
 
 
 Request = Generate | Score

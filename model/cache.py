@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Float, Int
     from torch import Tensor
 
@@ -56,11 +58,52 @@ class KeyValueCache:
             rows: of this cache.
             room: tokens that can be added to the new cache.
         """
-        chosen = KeyValueCache(len(self._keys), self.length + room)
+        return self._picked(
+            lambda buffer: buffer[:, :, : self.length].index_select(0, rows.to(buffer.device)), self.length, room
+        )
+
+    def take(self, rows: Int[Tensor, " rows"], tokens: Int[Tensor, "rows S"], room: int) -> KeyValueCache:
+        """Return a cache of the given rows with, in each, the given tokens and no others.
+
+        Args:
+            rows: of this cache.
+            tokens: places of the tokens in each row.
+            room: tokens that can be added to the new cache.
+        """
+
+        def picked(buffer: Tensor) -> Tensor:
+            here = buffer.device  # layers may be on several devices
+            return buffer[rows.to(here)[:, None], :, tokens.to(here)].transpose(1, 2)
+
+        return self._picked(picked, tokens.shape[1], room)
+
+    def _picked(self, pick: Callable[[Tensor], Tensor], length: int, room: int) -> KeyValueCache:
+        picked = KeyValueCache(len(self._keys), length + room)
         for layer, (keys, values) in enumerate(zip(self._keys, self._values, strict=True)):
             if keys is not None and values is not None:
-                held = slice(0, self.length)
-                here = rows.to(keys.device)  # layers may be on several devices
-                chosen.append(layer, keys[:, :, held].index_select(0, here), values[:, :, held].index_select(0, here))
-        chosen.length = self.length
-        return chosen
+                picked.append(layer, pick(keys), pick(values))
+        picked.length = length
+        return picked
+
+    def join(self, other: KeyValueCache, room: int) -> KeyValueCache:
+        """Return a cache of this one's rows and then the other's; the shorter rows get tokens that mean nothing.
+
+        Args:
+            other: of the same layers.
+            room: tokens that can be added to the new cache.
+        """
+        length = max(self.length, other.length)
+        joined = KeyValueCache(len(self._keys), length + room)
+        for buffers, mine, theirs in (
+            (joined._keys, self._keys, other._keys),
+            (joined._values, self._values, other._values),
+        ):
+            for layer, (one, two) in enumerate(zip(mine, theirs, strict=True)):
+                if one is not None and two is not None:
+                    rows, heads, _, width = one.shape
+                    grown = one.new_zeros(rows + len(two), heads, length + room, width)
+                    grown[:rows, :, : self.length] = one[:, :, : self.length]
+                    grown[rows:, :, : other.length] = two[:, :, : other.length]
+                    buffers[layer] = grown
+        joined.length = length
+        return joined

@@ -1,4 +1,4 @@
-"""Beam search: each prompt is read once, and its beams go on behind copies of its row of the cache.
+"""Beam search: each prompt is read once, and its beams go on behind it, side by side.
 
 What a step does, for a prompt with B beams:
 
@@ -23,7 +23,7 @@ later is given up. It differs from transformers in this:
   sum is -1e9 or, where n-grams are forbidden, minus infinity.
 - Sums are kept in float64, and ties are decided by rule 1; transformers keeps float32 and leaves ties open.
 
-Axes: R rows (live beams of all prompts, those of a prompt side by side), V vocabulary.
+Axes: P prompts, B beams, R rows (live beams of all prompts, those of a prompt side by side), D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ import torch
 from kosmos_eval.errors import DataError
 
 from .constraint import restrict
-from .generate import Answer, Batch, repeating
+from .generate import Answer, repeating
+from .slots import continued
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from jaxtyping import Float
     from torch import Tensor
 
     from kosmos_eval.request import Generated
 
-    from .forward import Forward
+    from .forward import Forward, Way
     from .generate import GenerateJob
     from .layout import SegmentTokenizer
 
@@ -101,6 +103,16 @@ class _Search:
     live: list[_Beam]
     ended: list[_Beam] = field(default_factory=list)
 
+    @property
+    def next_tokens(self) -> Sequence[int]:
+        """What each live beam has written last."""
+        return [beam.answer.tokens[-1] for beam in self.live]
+
+    @property
+    def parents(self) -> Sequence[int]:
+        """What each live beam continues."""
+        return [beam.parent for beam in self.live]
+
     def advance(self, choices: Sequence[Sequence[_Choice]], tokenizer: SegmentTokenizer) -> None:
         """Take a step, given what each live beam may go on with."""
         before, self.live = self.live, []
@@ -135,32 +147,35 @@ class _Search:
 
 
 @torch.inference_mode()
-def beam_search(forward: Forward, jobs: Sequence[GenerateJob], tokenizer: SegmentTokenizer) -> list[Generated]:
-    """Return the answers of a beam search for each job; their prompts are read as one batch.
+def beam_search(
+    forward: Forward, jobs: Sequence[GenerateJob], tokenizer: SegmentTokenizer, budget: int, way: Way
+) -> Iterator[tuple[int, Generated]]:
+    """Yield the number of each job with the answer of its beam search, as they are found.
+
+    Args:
+        forward: the model.
+        jobs: that are answered together; of one number of beams.
+        tokenizer: of the model.
+        budget: most places of one forward pass.
+        way: how prompts are read and batched.
 
     Raises:
         DataError: the model's log-probabilities are no numbers.
     """
-    searches = [_Search(job, [_Beam(Answer(job))]) for job in jobs]
-    prefix = forward.read([job.prompt for job in jobs])
-    rows = list(range(len(jobs)))
-    hidden = prefix.last
-    batch = Batch(forward, prefix, prefix.visible(forward.tensor(rows)))
-    while True:
-        choices = _choices(forward, hidden, [beam for search in searches for beam in search.live])
-        parents: list[int] = []
+
+    def advance(hidden: Float[Tensor, "P B D"], searches: Sequence[_Search]) -> None:
+        counts = [len(search.live) for search in searches]
+        held = torch.arange(hidden.shape[1]) < torch.tensor(counts)[:, None]
+        choices = _choices(forward, hidden[held.to(hidden.device)], [beam for each in searches for beam in each.live])
         first = 0
-        for search in searches:
-            last = first + len(search.live)
-            search.advance(choices[first:last], tokenizer)
-            parents += [first + beam.parent for beam in search.live]
-            first = last
-        if not parents:
-            return [search.result() for search in searches]
-        if parents != rows:
-            batch.keep(parents)
-            rows = list(range(len(parents)))
-        hidden = batch.step([beam.answer.tokens[-1] for search in searches for beam in search.live])
+        for search, count in zip(searches, counts, strict=True):
+            if count:
+                search.advance(choices[first : first + count], tokenizer)
+            first += count
+
+    begun = [(job, _Search(job, [_Beam(Answer(job))])) for job in jobs]
+    for search in continued(forward, begun, advance, budget, way):
+        yield search.job.number, search.result()
 
 
 def _choices(forward: Forward, hidden: Tensor, beams: Sequence[_Beam]) -> list[list[_Choice]]:
@@ -172,7 +187,8 @@ def _choices(forward: Forward, hidden: Tensor, beams: Sequence[_Beam]) -> list[l
         part = beams[start : start + len(logits)]
         logprobs = restrict(logits.log_softmax(-1), [beam.answer.node for beam in part])
         for row, beam in enumerate(part):
-            logprobs[row, repeating(beam.answer.tokens, beam.answer.job.no_repeat_ngram)] = -torch.inf
+            if beam.answer.job.no_repeat_ngram:
+                logprobs[row, repeating(beam.answer.tokens, beam.answer.job.no_repeat_ngram)] = -torch.inf
         least = logprobs.topk(min(most, logprobs.shape[1])).values[:, -1:]
         found = (logprobs >= least) & (logprobs > -torch.inf)
         rows, tokens = found.nonzero().unbind(1)

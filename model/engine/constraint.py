@@ -114,7 +114,7 @@ class TrieMaker:
         """Return the first text of each path."""
         paths: dict[tuple[int, ...], str] = {}
         for text in texts:
-            ids = self._maker.text(text).ids
+            ids = self._maker.text(text).symbols
             if not ids:
                 message = f"expected text {text!r} of the constraint to have tokens, got none; the tokenizer drops it"
                 raise DataError(message)

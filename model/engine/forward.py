@@ -1,10 +1,10 @@
-"""Forward passes over layouts: padding, masks and positions, in one place.
+"""Forward passes over rows of a prefix tree, and over sequences that are being continued: masks, padding, positions.
 
-Sequences of a batch are padded behind, so a causal mask keeps padding out of sight while they are first read. What
-comes later, a tree of branches or one new token a row, sees the cache through an explicit mask that leaves the
-padding out; positions are explicit too, so padding never shifts them.
+Rows of a batch are padded behind. Rows that begin a sequence and do not part need no mask but the causal one; all
+others see the cache and each other through an explicit mask that leaves the padding out. Positions are explicit too,
+so padding never shifts them.
 
-Axes: R rows, T tokens, S cached tokens, D width, V vocabulary.
+Axes: R rows, T new places, S cached places, B beams, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,86 +16,199 @@ import numpy as np
 import torch
 
 from ..cache import KeyValueCache
+from .tree import Row, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from ..kosmos import Kosmos
-    from .layout import Layout
+    from .memory import Memory
+    from .tree import PrefixTree, Spread
 
-_MOST_LOGITS = 1 << 24
-"""Logits held at once, 64 MB in float32."""
+_MOST_LOGITS = 1 << 23
+"""Logits held at once, 32 MB in float32: more leave the caches of a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prefix:
-    """A batch of sequences that has been read.
+class Way:
+    """How rows are made and batched; all ways give the same answers but for float rounding.
 
     Attributes:
-        cache: keys and values, [R, S].
-        lengths: of the sequences, without padding.
-        last: hidden state of each sequence's last token, [R, D].
+        share: whether what sequences have in common is read once; else each is read whole, by itself.
+        sort: whether rows of like length are batched together; else as they come.
+        pad: whether rows of unequal length are batched at all.
+        rows: at most so many in a batch; `None` leaves it to the budget.
+    """
+
+    share: bool = True
+    sort: bool = True
+    pad: bool = True
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A batch of rows that has been read.
+
+    Attributes:
+        cache: keys and values: `base` places of trunks, then the rows' own.
+        base: places in front of every row's own.
+        rows: that were read.
+        spreads: the rows as numbers.
+        hidden: states of the rows' own places, [R, T, D].
+        nodes: node to (row, place) of its last embedding.
     """
 
     cache: KeyValueCache
-    lengths: Int[Tensor, " R"]
-    last: Float[Tensor, "R D"]
+    base: int
+    rows: Sequence[Row]
+    spreads: Sequence[Spread]
+    hidden: Float[Tensor, "R T D"]
+    nodes: dict[int, tuple[int, int]]
 
-    def visible(self, rows: Int[Tensor, " rows"]) -> Bool[Tensor, "rows S"]:
-        """Return which cached tokens of the given rows are no padding."""
-        columns = torch.arange(int(self.lengths.max()), device=self.lengths.device)
-        return columns < self.lengths[rows][:, None]
+    def states(self, nodes: Sequence[int]) -> Float[Tensor, "nodes D"]:
+        """Return the hidden states of nodes, each at its last embedding."""
+        rows, places = zip(*(self.nodes[node] for node in nodes), strict=True)
+        device = self.hidden.device
+        return self.hidden[torch.as_tensor(rows, device=device), torch.as_tensor(places, device=device)]
+
+    def places(self, node: int) -> tuple[int, NDArray[np.int64]]:
+        """Return a node's row and the places, in the cache, of all that leads up to it, itself included."""
+        row, place = self.nodes[node]
+        mask = self.spreads[row].mask
+        own = np.arange(place + 1) if mask is None else np.flatnonzero(mask[place])
+        return row, np.concatenate([np.arange(self.rows[row].behind), self.base + own])
 
 
 class Forward:
-    """A model, and the image embeddings that layouts refer to."""
+    """A model, and the image embeddings that symbols refer to."""
 
-    def __init__(self, model: Kosmos, pad: int, images: Float[Tensor, "N L D"]) -> None:
+    def __init__(self, model: Kosmos, images: Float[Tensor, "N L D"], memory: Memory) -> None:
         """Keep what every forward pass needs.
 
         Args:
             model: in evaluation mode.
-            pad: id of the padding token.
             images: embeddings of the numbered images.
+            memory: of the device.
         """
         self.model = model
         self.device = images.device
-        self._pad = pad
+        self._memory = memory
         self._images = images
-
-    def embed(self, layouts: Sequence[Layout]) -> Float[Tensor, "R T D"]:
-        """Return the embeddings of layouts, padded behind to the longest."""
-        shape = (len(layouts), max(map(len, layouts)))
-        ids, slots = np.full(shape, self._pad, np.int64), np.full(shape, -1, np.int64)
-        for row, layout in enumerate(layouts):
-            ids[row, : len(layout)] = layout.ids
-            slots[row, : len(layout)] = layout.slots
-        return self.model.embed(self.tensor(ids), self.tensor(slots), self._images)
 
     def tensor(self, values: np.ndarray | Sequence[int]) -> Tensor:
         """Return values as a tensor on the model's device."""
         return torch.as_tensor(values, device=self.device)
 
-    def read(self, layouts: Sequence[Layout], room: int = 0) -> Prefix:
-        """Read whole sequences from their start.
+    def read(self, tree: PrefixTree, rows: Sequence[Row], trunks: tuple[Read, Sequence[int]] | None = None) -> Read:
+        """Read a batch of rows.
 
         Args:
-            layouts: of the sequences.
-            room: tokens that will be added to the cache at once, if that is known.
+            tree: that the rows are of.
+            rows: none, or all, behind trunks.
+            trunks: the batch that the trunks are in, and for each row the number of its trunk there.
+
+        Raises:
+            OutOfMemoryError: there is not enough for so many places.
         """
-        embeddings = self.embed(layouts)
-        rows, width, _ = embeddings.shape
-        cache = KeyValueCache(self.model.config.decoder.layers, width + room)
-        positions = torch.arange(width, device=self.device).expand(rows, -1)
-        hidden = self.model.decoder(embeddings, positions, None, cache)
-        lengths = self.tensor([len(layout) for layout in layouts])
-        return Prefix(cache, lengths, hidden[torch.arange(rows, device=self.device), lengths - 1])
+        config = self.model.config
+        self._memory.check(len(rows) * (max(row.behind for row in rows) + max(row.length for row in rows)))
+        spreads = [spread(tree, row, config.image_tokens) for row in rows]
+        shape = (len(rows), max(row.length for row in rows))
+        ids, slots, positions = np.zeros(shape, np.int64), np.full(shape, -1, np.int64), np.zeros(shape, np.int64)
+        for number, each in enumerate(spreads):
+            inside = slice(len(each.tokens))
+            ids[number, inside], slots[number, inside] = each.tokens, each.slots
+            positions[number, inside] = each.positions
+        if trunks is None:
+            cache = KeyValueCache(config.decoder.layers, shape[1])
+        else:
+            cache = trunks[0].cache.select(self.tensor(trunks[1]), shape[1])
+        base = cache.length
+        plain = trunks is None and all(each.mask is None for each in spreads)
+        mask = None if plain else self.tensor(_masks(rows, spreads, base, shape[1]))
+        embeddings = self.model.embed(self.tensor(ids), self.tensor(slots), self._images)
+        hidden = self.model.decoder(embeddings, self.tensor(positions), mask, cache)
+        nodes = {node: (number, place) for number, each in enumerate(spreads) for node, place in each.lasts.items()}
+        return Read(cache, base, rows, spreads, hidden, nodes)
 
     def logits(self, hidden: Float[Tensor, "rows D"]) -> Iterator[Float[Tensor, "rows V"]]:
         """Yield float32 logits of hidden states, in parts of bounded size that follow each other."""
         part = max(1, _MOST_LOGITS // self.model.config.decoder.vocabulary)
         for rows in torch.split(hidden, part):
             yield self.model.decoder.logits(rows).float()
+
+
+def normalisers(logits: Float[Tensor, "R V"], best: Float[Tensor, " R"]) -> Float[Tensor, " R"]:
+    """Return the log of the summed exponentials of each row, in whose place the exponentials are left.
+
+    Args:
+        logits: which are overwritten.
+        best: the largest of each row.
+    """
+    return logits.sub_(best[:, None]).exp_().sum(-1).log_() + best
+
+
+def _masks(rows: Sequence[Row], spreads: Sequence[Spread], base: int, width: int) -> NDArray[np.bool_]:
+    """Return [R, T, base + T]: true where a row's new place may attend to a place of the cache."""
+    masks = np.zeros((len(rows), width, base + width), bool)
+    causal = np.tri(width, dtype=bool)
+    for mask, row, each in zip(masks, rows, spreads, strict=True):
+        mask[: row.length, : row.behind] = True
+        own = causal[: row.length, : row.length] if each.mask is None else each.mask
+        mask[: row.length, base : base + row.length] = own
+    return masks
+
+
+class Reader:
+    """Reads the rows of a tree, batch by batch: trunks before what stands behind them."""
+
+    def __init__(self, forward: Forward, tree: PrefixTree, budget: int, way: Way) -> None:
+        """Keep what reading needs.
+
+        Args:
+            forward: the model.
+            tree: whose rows are read.
+            budget: most places of a batch, those of trunks and padding included.
+            way: how rows are batched.
+        """
+        self.forward = forward
+        self.tree = tree
+        self._budget = budget
+        self._way = way
+
+    def reads(self, rows: Iterable[Row]) -> Iterator[Read]:
+        """Yield batch after batch; what a batch holds may be let go before the next."""
+        return self._reads([(row, 0) for row in rows], None)
+
+    def _reads(self, rows: Sequence[tuple[Row, int]], trunks: Read | None) -> Iterator[Read]:
+        for batch in self._batches(rows):
+            behind = (trunks, [number for _, number in batch]) if trunks is not None else None
+            read = self.forward.read(self.tree, [row for row, _ in batch], behind)
+            yield read
+            if below := [(row, number) for number, (trunk, _) in enumerate(batch) for row in trunk.rows]:
+                yield from self._reads(below, read)
+
+    def _batches(self, rows: Sequence[tuple[Row, int]]) -> Iterator[Sequence[tuple[Row, int]]]:
+        """Cut rows into batches, the longest first, so that memory runs out at once or not at all."""
+        way = self._way
+        ordered = sorted(rows, key=lambda each: (-each[0].reach, -each[0].length)) if way.sort else rows
+        start = behind = length = 0
+        for at, (row, _) in enumerate(ordered):
+            wider = max(behind, row.behind) + max(length, row.length)
+            size = at + 1 - start
+            if at > start and (
+                size * wider > self._budget
+                or size > (way.rows or size)
+                or (not way.pad and (row.behind, row.length) != (behind, length))
+            ):
+                yield ordered[start:at]
+                start = at
+                behind = length = 0
+            behind, length = max(behind, row.behind), max(length, row.length)
+        if start < len(ordered):
+            yield ordered[start:]

@@ -1,9 +1,9 @@
-"""Greedy generation: prompts are read as a batch, then every row writes a token a step until it has ended.
+"""Greedy generation: prompts are read as a prefix tree, then every answer grows by a token a step until it has ended.
 
-Rows that have ended leave the batch. A row ends with `</s>` or `<image>` (the model has no pictures to show), with a
-stop text, or with its last allowed token. A constrained row ends with `</s>` alone, behind one of its texts.
+An answer ends with `</s>` or `<image>` (the model has no pictures to show), with a stop text, or with its last allowed
+token. A constrained answer ends with `</s>` alone, behind one of its texts.
 
-Axes: R rows, S cached tokens, V vocabulary.
+Axes: P answers, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import torch
 from kosmos_eval.request import Generated, StopReason
 
 from .constraint import restrict
+from .forward import normalisers
+from .slots import continued
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from jaxtyping import Float
     from torch import Tensor
 
     from .constraint import Node
-    from .forward import Forward, Prefix
+    from .forward import Forward, Way
     from .layout import Layout, SegmentTokenizer
-
-_FIRST_ROOM = 32
-"""Tokens that the cache has room for at first, besides the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class GenerateJob:
     """A prompt to continue.
 
     Attributes:
+        number: the caller's own.
         prompt: what is read first.
         max_new_tokens: how many tokens may be written; the position table's end is already taken into account.
         stop: texts that end the answer.
@@ -44,6 +45,7 @@ class GenerateJob:
         constraint: root of the trie that the answer keeps to; `None` is free.
     """
 
+    number: int
     prompt: Layout
     max_new_tokens: int
     stop: tuple[str, ...] = ()
@@ -73,6 +75,16 @@ class Answer:
         if not self.tokens:
             self.node = self.job.constraint
 
+    @property
+    def next_tokens(self) -> Sequence[int]:
+        """The last token, which is to be read next; none when the answer has ended."""
+        return self.tokens[-1:] if self.reason is None else ()
+
+    @property
+    def parents(self) -> Sequence[int]:
+        """The one beam there is."""
+        return (0,)
+
     def write(self, token: int, logprob: float, tokenizer: SegmentTokenizer) -> None:
         """Add a token, and see whether the answer has ended."""
         self.tokens.append(token)
@@ -98,52 +110,29 @@ class Answer:
 
 
 @torch.inference_mode()
-def generate(forward: Forward, jobs: Sequence[GenerateJob], tokenizer: SegmentTokenizer) -> list[Generated]:
-    """Return the greedy answers to the jobs, whose prompts are read as one batch."""
-    answers = [Answer(job) for job in jobs]
-    prefix = forward.read([job.prompt for job in jobs], min(_FIRST_ROOM, max(job.max_new_tokens for job in jobs)))
-    rows = list(range(len(jobs)))
-    hidden, visible = prefix.last, prefix.visible(forward.tensor(rows))
-    batch = Batch(forward, prefix, visible)
-    while True:
-        for row, token, logprob in zip(rows, *_choose(forward, hidden, [answers[row] for row in rows]), strict=True):
-            if answers[row].reason is None:
-                answers[row].write(token, logprob, tokenizer)
-        live = [at for at, row in enumerate(rows) if answers[row].reason is None]
-        if not live:
-            return [answer.result() for answer in answers]
-        if 4 * len(live) <= 3 * len(rows):
-            rows = [rows[at] for at in live]
-            batch.keep(live)
-        hidden = batch.step([answers[row].tokens[-1] for row in rows])
+def generate(
+    forward: Forward, jobs: Sequence[GenerateJob], tokenizer: SegmentTokenizer, budget: int, way: Way
+) -> Iterator[tuple[int, Generated]]:
+    """Yield the number of each job with its greedy answer, as they are found.
+
+    Args:
+        forward: the model.
+        jobs: that are answered together.
+        tokenizer: of the model.
+        budget: most places of one forward pass.
+        way: how prompts are read and batched.
+    """
+
+    def advance(hidden: Float[Tensor, "P 1 D"], live: Sequence[Answer]) -> None:
+        for answer, token, logprob in zip(live, *_choose(forward, hidden[:, 0], live), strict=True):
+            if answer.reason is None:
+                answer.write(token, logprob, tokenizer)
+
+    for answer in continued(forward, [(job, Answer(job)) for job in jobs], advance, budget, way):
+        yield answer.job.number, answer.result()
 
 
-class Batch:
-    """The rows that are being continued."""
-
-    def __init__(self, forward: Forward, prefix: Prefix, visible: Tensor) -> None:
-        self._forward = forward
-        self._cache = prefix.cache
-        self._positions = prefix.lengths[:, None]
-        self._visible = visible
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on with the given rows, repeated as they come, and leave all others out."""
-        chosen = self._forward.tensor(rows)
-        self._cache = self._cache.select(chosen, _FIRST_ROOM)
-        self._positions = self._positions[chosen]
-        self._visible = self._visible[chosen]
-
-    def step(self, tokens: Sequence[int]) -> Tensor:
-        """Read one more token a row and return the hidden states, [R, D]."""
-        self._visible = torch.cat([self._visible, self._visible.new_ones(len(tokens), 1)], 1)
-        embeddings = self._forward.model.embed(self._forward.tensor(tokens)[:, None])
-        hidden: Tensor = self._forward.model.decoder(embeddings, self._positions, self._visible[:, None], self._cache)
-        self._positions = self._positions + 1
-        return hidden[:, 0]
-
-
-def _choose(forward: Forward, hidden: Tensor, answers: Sequence[Answer]) -> tuple[list[int], list[float]]:
+def _choose(forward: Forward, hidden: Float[Tensor, "P D"], answers: Sequence[Answer]) -> tuple[list[int], list[float]]:
     """Return each row's most likely token that it may write, and the token's log-probability."""
     tokens: list[int] = []
     logprobs: list[float] = []
@@ -154,8 +143,10 @@ def _choose(forward: Forward, hidden: Tensor, answers: Sequence[Answer]) -> tupl
             allowed = allowed.clone()
             for row, answer in enumerate(part):
                 allowed[row, repeating(answer.tokens, answer.job.no_repeat_ngram)] = -torch.inf
-        chosen = allowed.argmax(-1)
-        logprobs += logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
+        best, chosen = allowed.max(-1)
+        highest = best if allowed is logits else logits.amax(-1)
+        values = logits.gather(1, chosen[:, None])[:, 0]
+        logprobs += (values - normalisers(logits, highest)).tolist()
         tokens += chosen.tolist()
     return tokens, logprobs
 

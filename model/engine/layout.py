@@ -1,4 +1,4 @@
-"""Prompts as sequences: which token, or which embedding of which image, stands at each place.
+"""Prompts as sequences of symbols: a token each, or a whole image.
 
 The whole prompt is one sequence behind one `<s>`. A text is tokenised as a segment of its own, whatever stands
 beside it; an image is `<image>`, its embeddings, `</image>`. A lead and a continuation are segments of their own as
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from kosmos_eval.prompt import Image, Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class SegmentTokenizer(Protocol):
@@ -47,24 +47,30 @@ class Layout:
     """A sequence, or a piece of one.
 
     Attributes:
-        ids: token ids; under an image embedding, a placeholder.
-        slots: -1 where a token stands, else the embedding's place in the table: image number * L + l.
+        symbols: ids of tokens, and for an image its number in the table, counted down from -1: -1, -2, ...
+        length: embeddings that these become; an image is as many as the model makes of it.
     """
 
-    ids: tuple[int, ...] = ()
-    slots: tuple[int, ...] = ()
+    symbols: tuple[int, ...] = ()
+    length: int = 0
 
     def __add__(self, other: Layout) -> Layout:
-        return Layout(self.ids + other.ids, self.slots + other.slots)
+        return Layout(self.symbols + other.symbols, self.length + other.length)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self.length
 
 
 class ImageTable:
     """Distinct images, numbered in order of first sight; equal pixels are one image."""
 
-    def __init__(self) -> None:
+    def __init__(self, digest_of: Callable[[Image], str]) -> None:
+        """Begin with no image.
+
+        Args:
+            digest_of: returns an image's digest; may know it without opening the picture once more.
+        """
+        self._digest_of = digest_of
         self._numbers: dict[str, int] = {}
         self._images: list[Image] = []
 
@@ -73,16 +79,17 @@ class ImageTable:
         """The images by number."""
         return self._images
 
-    def number(self, image: Image) -> int:
-        """Return the number of an image, a new one if it has not been seen.
+    def symbol(self, image: Image) -> int:
+        """Return what stands for an image in a layout; a new number if it has not been seen.
 
         Raises:
             DataError: the picture cannot be read.
         """
-        if image.digest not in self._numbers:
-            self._numbers[image.digest] = len(self._images)
+        digest = self._digest_of(image)
+        if digest not in self._numbers:
+            self._numbers[digest] = len(self._images)
             self._images.append(image)
-        return self._numbers[image.digest]
+        return -1 - self._numbers[digest]
 
 
 class LayoutMaker:
@@ -93,7 +100,7 @@ class LayoutMaker:
 
         Args:
             tokenizer: of the model.
-            image_length: L, embeddings an image.
+            image_length: embeddings an image.
         """
         self._tokenizer = tokenizer
         self._image_length = image_length
@@ -101,27 +108,23 @@ class LayoutMaker:
 
     def _encoded(self, text: str) -> Layout:
         ids = tuple(self._tokenizer.encode(text))
-        return Layout(ids, (-1,) * len(ids))
+        return Layout(ids, len(ids))
 
     def sequence(self, prompt: Prompt, table: ImageTable) -> Layout:
         """Return a prompt as a whole sequence: `<s>`, then its parts."""
-        return Layout((self._tokenizer.bos,), (-1,)) + self.piece(prompt, table)
+        return Layout((self._tokenizer.bos,), 1) + self.piece(prompt, table)
 
     def piece(self, prompt: Prompt, table: ImageTable) -> Layout:
         """Return a prompt as a piece of a sequence; new images are added to the table."""
-        ids: list[int] = []
-        slots: list[int] = []
+        symbols: list[int] = []
+        images = 0
         for part in prompt.parts:
             if isinstance(part, Image):
-                first = table.number(part) * self._image_length
-                begin, end = self._tokenizer.image_begin, self._tokenizer.image_end
-                ids += [begin, *[begin] * self._image_length, end]
-                slots += [-1, *range(first, first + self._image_length), -1]
+                symbols += [self._tokenizer.image_begin, table.symbol(part), self._tokenizer.image_end]
+                images += 1
             else:
-                text = self._encode(part)
-                ids += text.ids
-                slots += text.slots
-        return Layout(tuple(ids), tuple(slots))
+                symbols += self._encode(part).symbols
+        return Layout(tuple(symbols), len(symbols) + images * (self._image_length - 1))
 
     def text(self, text: str) -> Layout:
         """Return a text as a segment of its own."""

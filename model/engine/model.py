@@ -1,35 +1,39 @@
-"""The loaded model: a stream of requests in, their answers out, in batches.
+"""The loaded model: a stream of requests in, their answers out.
 
-Requests are taken in windows of bounded size. Within a window, distinct images are encoded once, requests of a kind
-are sorted by length, ties by arrival, and batches are cut in that order. All of this depends on the stream alone, so
-the same stream gives the same batches, and with them the same bits.
+Requests are taken in windows of bounded size. The requests of a window are one prefix tree for each kind of request,
+and its images are encoded before it is read. All of this depends on the stream alone, so the same stream gives the
+same batches, and with them the same bits. Only when memory runs out, passes become smaller, and stay so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+import gc
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kosmos_eval.errors import DataError, PromptTooLongError, UsageError
-from kosmos_eval.request import Generate
+from kosmos_eval.errors import DataError, UsageError
+from kosmos_eval.language_model import Survey
+from kosmos_eval.request import Failed, Generate
 
 from ..arguments import AUTO, Placement, may_read_pickles
 from ..checkpoint import load_kosmos, spread_kosmos
-from ..preprocess import pixels_of
 from .beam import beam_search
 from .constraint import TrieMaker
-from .forward import Forward
+from .forward import Forward, Way
 from .generate import GenerateJob, generate
+from .images import ImageStore
 from .layout import ImageTable, LayoutMaker
-from .score import Branch, ScoreJob, score
+from .memory import Memory, is_out_of_memory
+from .score import Branch, Planted, ScoreJob, score
+from .slots import planted
+from .tree import every_row, rows_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from torch import Tensor
 
     from kosmos_eval.language_model import ModelOptions
     from kosmos_eval.request import Continuation, Request, Response
@@ -40,32 +44,36 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-_BUDGET = {"cpu": 1 << 13, "cuda": 1 << 16}
-"""Padded tokens of one forward pass when the batch size is left to the model."""
-
-_MOST_ROWS = 256
-_IMAGES_AT_ONCE = 32
-_WINDOW_NUMBERS = 1 << 27
+_MOST_NUMBERS = 1 << 27
 """Numbers in the embeddings of one window's prompts, 512 MB in float32."""
 
-Job = TypeVar("Job", GenerateJob, ScoreJob)
+WAYS = {
+    "one at a time": Way(share=False, rows=1),
+    "batched": Way(share=False, pad=False),
+    "padded": Way(share=False, sort=False),
+    "packed": Way(),
+}
+"""The ways in which answers can be found; the first is the reference, the last what is used."""
 
 
 @dataclass(slots=True)
 class _Window:
-    """Requests that are answered together.
+    """Requests that are answered together, as they are to be answered.
 
     Attributes:
-        generate: jobs by the caller's numbers, in order of arrival, apart for each number of beams.
-        score: jobs by the caller's numbers, in order of arrival.
         table: their images.
-        tokens: of all their prompts and branches.
+        score: the ones to be scored.
+        generate: the others, by their number of beams.
     """
 
-    generate: dict[int, list[tuple[int, GenerateJob]]] = field(default_factory=dict)
-    score: list[tuple[int, ScoreJob]] = field(default_factory=list)
-    table: ImageTable = field(default_factory=ImageTable)
-    tokens: int = 0
+    table: ImageTable
+    score: list[ScoreJob] = field(default_factory=list)
+    generate: dict[int, list[GenerateJob]] = field(default_factory=dict)
+
+    @property
+    def longest(self) -> int:
+        """Embeddings of the longest sequence."""
+        return max(job.longest for jobs in (self.score, *self.generate.values()) for job in jobs)
 
 
 class KosmosModel:
@@ -83,7 +91,7 @@ class KosmosModel:
         Args:
             model: on its device, in its type.
             tokenizer: of the model.
-            batch_size: sequences in one forward pass; `None` cuts batches by a budget of tokens.
+            batch_size: most sequences in one forward pass; `None` leaves it to what the memory holds.
             dispatched: how the model is spread over devices and disk; `None` if it is on one device.
 
         Raises:
@@ -95,13 +103,16 @@ class KosmosModel:
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._batch_size = batch_size
+        self._way = replace(WAYS["packed"], rows=batch_size)
         self._maker = LayoutMaker(tokenizer, model.config.image_tokens)
         self._tries = TrieMaker(self._maker, tokenizer.eos)
         self._dispatched = dispatched
         # Other weights may be on another device, or on none between two calls; the last norm never moves.
         weight = model.decoder.norm.weight
         self._device, self._dtype = weight.device, weight.dtype
-        self._budget = _BUDGET.get(self._device.type, _BUDGET["cpu"])
+        self._images = ImageStore(model, self._device, self._dtype)
+        self._memory = Memory(model, self._device)
+        self._budget = self._memory.budget()
 
     @classmethod
     def load(cls, folder: Path, options: ModelOptions) -> KosmosModel:
@@ -126,9 +137,9 @@ class KosmosModel:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Parameters, device, type and batch size; and for a model that is spread, where it is and what a probe found.
+        """Parameters, device, type and batches; and for a model that is spread, where it is and what a probe found.
 
-        `device` is where the computing is done, or for a model on several GPUs the one that begins and ends it.
+        `tokens_a_pass` is the most of one forward pass. `device` is where the computing is done, or for a model on several GPUs the one that begins and ends it.
         """
         spread = self._dispatched
         return {
@@ -136,56 +147,101 @@ class KosmosModel:
             "device": str(self._device),
             "dtype": str(self._dtype).removeprefix("torch."),
             "batch_size": self._batch_size,
+            "tokens_a_pass": self._budget,
             "image_size": self._model.config.image_size,
             "device_map": spread and spread.modules,
             "probe": spread and spread.finding._asdict(),
         }
 
-    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
-        """Answer every request; a window's answers come batch by batch.
+    def ways(self) -> Mapping[str, KosmosModel]:
+        """Return this model behind each of the ways in which it can find answers; the first is the reference."""
+        return {name: self._going(way) for name, way in WAYS.items()}
+
+    def _going(self, way: Way) -> KosmosModel:
+        """Return a model of the same weights and images that goes another way."""
+        other = copy(self)
+        other._way = way if way.rows else replace(way, rows=self._batch_size)  # noqa: SLF001  the same class
+        return other
+
+    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
+        """Answer every request; they are taken in windows of bounded size.
 
         Raises:
             DataError: an image cannot be read.
-            PromptTooLongError: a prompt is longer than the model's positions reach.
             UsageError: a request asks for what this model cannot do.
         """
-        window = _Window()
-        known: dict[str, Tensor] = {}
-        most = _WINDOW_NUMBERS // self._model.config.decoder.width
+        most = _MOST_NUMBERS // self._model.config.decoder.width
+        taken: list[tuple[int, Request]] = []
+        size = 0
         for number, request in requests:
-            self._take(number, request, window)
-            if window.tokens >= most:
-                known = self._encode(window.table, known)
-                yield from self._answer_window(window, known)
-                window = _Window()
-        known = self._encode(window.table, known)
-        yield from self._answer_window(window, known)
+            taken.append((number, request))
+            self._images.expect(request.images)
+            size += len(request.images) * self._model.config.image_tokens + _words(request)
+            if size >= most:
+                yield from self._answer_window(taken)
+                taken, size = [], 0
+        yield from self._answer_window(taken)
 
-    def _take(self, number: int, request: Request, window: _Window) -> None:
-        """Lay a request out and put it into the window."""
+    def _answer_window(self, taken: Sequence[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
+        """Answer requests together; when memory runs out, with smaller passes, and if need be one by one."""
+        left = dict(taken)
+        budget = self._budget
+        while left:
+            window = _Window(ImageTable(self._images.digest))
+            for number, request in list(left.items()):
+                if (failed := self._lay_out(number, request, window)) is not None:
+                    del left[number]
+                    yield number, failed
+            try:
+                for number, response in self._answers(window):
+                    del left[number]
+                    yield number, response
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            if not left:
+                return
+            self._relieve()
+            if self._budget > window.longest:
+                self._budget //= 2
+                continue
+            self._budget = budget
+            if len(left) == 1:
+                yield next(iter(left)), self._too_big(window.longest)
+                return
+            for each in list(left.items()):
+                yield from self._answer_window([each])
+            return
+
+    def _lay_out(self, number: int, request: Request, window: _Window) -> Failed | None:
+        """Put a request into the window, or say why it cannot be answered."""
         prompt = self._maker.sequence(request.prompt, window.table)
-        self._check_length(len(prompt))
         if isinstance(request, Generate):
+            excess = self._excess(len(prompt))
+            if excess:
+                return _too_long(len(prompt), excess)
             room = self._reach - len(prompt) + 1 if self._reach else request.max_new_tokens
-            most, beams = min(request.max_new_tokens, room), request.num_beams
+            most = min(request.max_new_tokens, room)
             trie = self._tries.trie(request, most)
             job = GenerateJob(
+                number,
                 prompt,
                 trie.longest if trie else most,
                 request.stop,
                 request.no_repeat_ngram,
-                beams=beams,
+                beams=request.num_beams,
                 length_penalty=request.length_penalty,
                 constraint=trie.root if trie else None,
             )
-            window.generate.setdefault(beams, []).append((number, job))
-            window.tokens += job.longest
-        else:
-            branches = tuple(self._branch(each, window.table) for each in request.continuations)
-            score_job = ScoreJob(prompt, branches)
-            self._check_length(score_job.longest - 1)
-            window.score.append((number, score_job))
-            window.tokens += len(prompt) + sum(len(branch.layout) for branch in branches)
+            window.generate.setdefault(request.num_beams, []).append(job)
+            return None
+        branches = tuple(self._branch(each, window.table) for each in request.continuations)
+        score_job = ScoreJob(number, prompt, branches)
+        excess = self._excess(score_job.longest)
+        if excess:
+            return _too_long(score_job.longest, excess)
+        window.score.append(score_job)
+        return None
 
     def _branch(self, continuation: Continuation, table: ImageTable) -> Branch:
         text = self._maker.text(continuation.text)
@@ -202,51 +258,71 @@ class KosmosModel:
         config = self._model.config.decoder
         return config.max_positions if config.positions == "sinusoidal" else None
 
-    def _check_length(self, length: int) -> None:
-        if self._reach is not None and length > self._reach:
-            raise PromptTooLongError(length, self._reach)
+    def _excess(self, length: int) -> int:
+        return max(0, length - self._reach) if self._reach is not None else 0
 
-    def _encode(self, table: ImageTable, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the embeddings of a window's images by digest, [L, D] each, those of the last window reused."""
-        new = [image for image in table.images if image.digest not in known]
-        found = {image.digest: known[image.digest] for image in table.images if image.digest in known}
-        size = self._model.eyes()[0].config.image_size if new else 0
-        step = min(self._batch_size or _IMAGES_AT_ONCE, _IMAGES_AT_ONCE)
-        for start in range(0, len(new), step):
-            part = new[start : start + step]
-            pixels = torch.stack([pixels_of(image.load(), size) for image in part])
-            with torch.inference_mode():
-                embeddings = self._model.image_embeddings(pixels.to(self._device, self._dtype)).to(self._device)
-            found |= {image.digest: rows for image, rows in zip(part, embeddings, strict=True)}
-        return found
-
-    def _answer_window(self, window: _Window, known: Mapping[str, Tensor]) -> Iterator[tuple[int, Response]]:
-        config = self._model.config
-        with torch.inference_mode():
-            images = [known[image.digest] for image in window.table.images]
-            nothing = torch.empty(0, config.image_tokens, config.decoder.width, device=self._device)
-            forward = Forward(self._model, self._tokenizer.pad, torch.stack(images) if images else nothing)
-        for score_batch in self._batches(window.score):
-            numbers, score_jobs = zip(*score_batch, strict=True)
-            yield from zip(numbers, score(forward, score_jobs, self._budget), strict=True)
+    def _answers(self, window: _Window) -> Iterator[tuple[int, Response]]:
+        """Answer what is in a window; memory may run out."""
+        forward = Forward(self._model, self._images.features(window.table.images), self._memory)
+        if window.score:
+            yield from score(forward, window.score, self._budget, self._way)
         for beams, jobs in sorted(window.generate.items()):
             answers_of = generate if beams == 1 else beam_search
-            for generate_batch in self._batches(jobs, beams):
-                numbers, generate_jobs = zip(*generate_batch, strict=True)
-                yield from zip(numbers, answers_of(forward, generate_jobs, self._tokenizer), strict=True)
+            yield from answers_of(forward, jobs, self._tokenizer, self._budget, self._way)
 
-    def _batches(self, jobs: Sequence[tuple[int, Job]], beams: int = 1) -> Iterator[Sequence[tuple[int, Job]]]:
-        """Cut jobs into batches of like length, the longest first, so that memory runs out at once or not at all.
+    def _relieve(self) -> None:
+        """Give back what a pass that ran out of memory has left behind."""
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
-        Each beam is a sequence of the batch; a job's beams stay together, even where they are more than the batch size.
-        """
-        ordered = sorted(jobs, key=lambda each: (-len(each[1].prompt), -each[1].longest))
-        start = 0
-        while start < len(ordered):
-            rows = self._batch_size or min(_MOST_ROWS, self._budget // ordered[start][1].longest)
-            stop = start + max(1, rows // beams)
-            yield ordered[start:stop]
-            start = stop
+    def _too_big(self, longest: int) -> Failed:
+        needed = longest * self._memory.bytes_a_place
+        return Failed(
+            f"expected the request to fit into the memory of {self._device}, got one of {longest} tokens that take "
+            f"about {max(1, needed >> 20)} MiB; ask for fewer shots, or on a larger machine"
+        )
+
+    def survey(self, requests: Iterable[Request]) -> Survey:
+        """Count what answering the requests as one stream takes; those that cannot be answered count for nothing."""
+        window = _Window(ImageTable(self._images.digest))
+        for request in requests:
+            self._lay_out(0, request, window)
+        whole = sum(
+            len(job.prompt) * len(job.branches) + sum(len(branch.layout) - 1 for branch in job.branches)
+            for job in window.score
+        )
+        whole += sum(len(job.prompt) for jobs in window.generate.values() for job in jobs)
+        shared = Planted(window.score, self._model.config.image_tokens, share=True).rows
+        for jobs in window.generate.values():
+            shared += rows_shared(planted(jobs, self._model.config.image_tokens)[0])
+        read = sum(row.length for row in every_row(shared))
+        places = min(self._budget, sum(row.reach for row in every_row(shared)))
+        numbers = len(window.table.images) * self._model.config.image_tokens * self._model.config.decoder.width
+        return Survey(
+            images=len(window.table.images),
+            whole_tokens=whole,
+            shared_tokens=read,
+            new_tokens=sum(job.max_new_tokens for jobs in window.generate.values() for job in jobs),
+            memory=places * self._memory.bytes_a_place + numbers * self._dtype.itemsize,
+        )
+
+
+def _words(request: Request) -> int:
+    """Return the words of a request, which are about as many as its tokens, and the tokens that it may write."""
+    parts = [part for part in request.prompt.parts if isinstance(part, str)]
+    if isinstance(request, Generate):
+        return sum(len(part.split()) for part in parts) + request.max_new_tokens
+    parts += [part for each in request.continuations for part in (*each.lead.parts, each.text) if isinstance(part, str)]
+    return sum(len(part.split()) for part in parts)
+
+
+def _too_long(length: int, excess: int) -> Failed:
+    reason = (
+        f"expected a prompt of at most {length - excess} tokens, the model's positions, got {length}; "
+        f"ask for fewer shots or shorter texts"
+    )
+    return Failed(reason, excess)
 
 
 def device_of(name: str) -> str:

@@ -1,14 +1,14 @@
-"""Scoring: each prompt is read once, and all its continuations as a tree of branches behind it.
+"""Scoring: prompts and all their continuations are one tree, of which every symbol is read once.
 
-Logits are computed for the tokens that come before a scored one and for no others, in float32.
+The last token of a continuation is a target only, and needs no forward pass. Logits are computed for the embeddings
+that a target comes after and for no others, in float32.
 
-Axes: R trees, T nodes, S cached tokens, D width, V vocabulary.
+Axes: D width, V vocabulary.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,8 @@ import torch
 
 from kosmos_eval.request import LogLikelihood, Scored
 
-from .tree import PREFIX, BranchTree
+from .forward import Forward, Reader, Way, normalisers
+from .tree import PrefixTree, rows_alone, rows_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .forward import Forward, Prefix
+    from .forward import Read
     from .layout import Layout
-
-_MOST_NODES = 512
-"""Nodes of a tree: a mask grows with their square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,171 +46,135 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class ScoreJob:
-    """A prompt and the branches behind it."""
+    """A prompt and the branches behind it.
 
+    Attributes:
+        number: the caller's own.
+        prompt: what all branches share.
+        branches: at least one.
+    """
+
+    number: int
     prompt: Layout
     branches: tuple[Branch, ...]
 
     @property
     def longest(self) -> int:
-        """Tokens of the prompt and its longest branch."""
-        return len(self.prompt) + max(len(branch.layout) for branch in self.branches)
+        """Embeddings that are read of the prompt and its longest branch."""
+        return len(self.prompt) + max(len(branch.layout) for branch in self.branches) - 1
 
 
 @dataclass(slots=True)
 class _Targets:
-    """Tokens to be scored, and the hidden state that each is predicted from; equal lengths.
+    """What one node predicts: ids of tokens, and the place of each one's result."""
 
-    Attributes:
-        sources: numbers of hidden states.
-        tokens: ids.
-        places: where each result goes.
-    """
-
-    sources: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
 
-    def add(self, source: int, token: int, place: int) -> None:
-        self.sources.append(source)
-        self.tokens.append(token)
-        self.places.append(place)
 
+class Planted:
+    """The tree of some jobs, and what is to be found out about it.
 
-@dataclass(slots=True)
-class _PlacedTree:
-    """A tree, and its targets as (node, token, place)."""
+    Attributes:
+        tree: of all that must be read.
+        rows: in which it is read.
+    """
 
-    tree: BranchTree
-    targets: list[tuple[int, int, int]] = field(default_factory=list)
+    def __init__(self, jobs: Sequence[ScoreJob], image_length: int, *, share: bool) -> None:
+        """Plant the jobs.
 
+        Args:
+            jobs: in any order.
+            image_length: embeddings an image.
+            share: whether sequences share what they have in common.
+        """
+        self.tree = PrefixTree(image_length)
+        self._jobs = jobs
+        self._targets: dict[int, _Targets] = {}
+        self._spans: list[list[tuple[int, int]]] = []
+        """Of each job, for each branch, where its results begin and end."""
+        self._owners: list[int] = []
+        """Of each result, the number of its job."""
+        for number, job in enumerate(jobs):
+            self._plant(number, job)
+        self._logprobs = np.zeros(len(self._owners), np.float32)
+        self._greedy = np.zeros(len(self._owners), bool)
+        self._missing = np.bincount(self._owners, minlength=len(jobs))
+        self.rows = rows_shared(self.tree) if share else rows_alone(self.tree, self._ends)
 
-@dataclass(slots=True)
-class _Results:
-    """Log-probability of each scored token, and whether it was the first choice."""
+    def _plant(self, number: int, job: ScoreJob) -> None:
+        stem = self.tree.add(job.prompt.symbols)[-1]
+        spans = []
+        for branch in job.branches:
+            symbols = branch.layout.symbols
+            nodes = [stem, *self.tree.add(symbols[:-1], stem)]
+            first = len(self._owners)
+            for node, token in zip(nodes[-branch.scored :], symbols[-branch.scored :], strict=True):
+                targets = self._targets.setdefault(node, _Targets())
+                targets.tokens.append(token)
+                targets.places.append(len(self._owners))
+                self._owners.append(number)
+            spans.append((first, len(self._owners)))
+        self._spans.append(spans)
 
-    logprobs: NDArray[np.float32]
-    greedy: NDArray[np.bool_]
+    @property
+    def _ends(self) -> Iterator[int]:
+        """The nodes behind which nothing more is read for some branch; none is the beginning of another's sequence."""
+        inner = set(self.tree.parents)
+        return (node for node in range(len(self.tree)) if node not in inner)
+
+    def take(self, read: Read, forward: Forward) -> list[int]:
+        """Find out what a batch tells, and return the numbers of the jobs that are complete with it."""
+        nodes = [node for node in read.nodes if node in self._targets]
+        if not nodes:
+            return []
+        found = [self._targets.pop(node) for node in nodes]
+        rows = np.repeat(np.arange(len(nodes)), [len(each.tokens) for each in found])
+        tokens = np.concatenate([each.tokens for each in found])
+        places = np.concatenate([each.places for each in found])
+        start = 0
+        for logits in forward.logits(read.states(nodes)):
+            inside = slice(*np.searchsorted(rows, [start, start + len(logits)]))
+            self._weigh(logits, forward.tensor(rows[inside] - start), forward.tensor(tokens[inside]), places[inside])
+            start += len(logits)
+        touched, counts = np.unique(np.asarray(self._owners)[places], return_counts=True)
+        self._missing[touched] -= counts
+        complete: list[int] = touched[self._missing[touched] == 0].tolist()
+        return complete
+
+    def _weigh(self, logits: Tensor, rows: Tensor, tokens: Tensor, places: NDArray[np.int64]) -> None:
+        chosen = logits[rows, tokens]
+        best, first = logits.max(-1)
+        normaliser = normalisers(logits, best)
+        self._logprobs[places] = (chosen - normaliser[rows]).cpu().numpy()
+        self._greedy[places] = (tokens == first[rows]).cpu().numpy()
+
+    def result(self, number: int) -> Scored:
+        """Return the log-likelihoods of a job that is complete."""
+        likelihoods = []
+        for branch, (begin, end) in zip(self._jobs[number].branches, self._spans[number], strict=True):
+            likelihoods.append(
+                LogLikelihood(
+                    tokens=branch.layout.symbols[-branch.scored :],
+                    logprobs=tuple(self._logprobs[begin:end].tolist()),
+                    characters=branch.characters,
+                    greedy=bool(self._greedy[begin:end].all()),
+                )
+            )
+        return Scored(tuple(likelihoods))
 
 
 @torch.inference_mode()
-def score(forward: Forward, jobs: Sequence[ScoreJob], budget: int) -> list[Scored]:
-    """Return the log-likelihoods of all branches of the jobs.
+def score(forward: Forward, jobs: Sequence[ScoreJob], budget: int, way: Way) -> Iterator[tuple[int, Scored]]:
+    """Yield the number of each job with the log-likelihoods of its branches, as they are found.
 
     Args:
         forward: the model.
-        jobs: their prompts are read as one batch.
-        budget: most tokens, cached ones included, of one forward pass over trees.
+        jobs: that are read together.
+        budget: most places of one forward pass.
+        way: how rows are made and batched.
     """
-    offsets = np.cumsum([0, *(branch.scored for job in jobs for branch in job.branches)])
-    first, placed = _plant(jobs, offsets)
-    results = _Results(np.zeros(offsets[-1], np.float32), np.zeros(offsets[-1], bool))
-    room = max((len(each.tree) for each in placed), default=0)
-    prefix = forward.read([job.prompt for job in jobs], room)
-    _weigh(forward, prefix.last, first, results)
-    width = int(prefix.lengths.max())
-    for part in _parts(placed, width, budget):
-        hidden = _read_trees(forward, prefix, [each.tree for each in part], whole=len(part) == len(placed))
-        targets = _Targets()
-        for row, each in enumerate(part):
-            for node, token, place in each.targets:
-                targets.add(row * hidden.shape[1] + node, token, place)
-        _weigh(forward, hidden.flatten(0, 1), targets, results)
-    return _collect(jobs, offsets, results)
-
-
-def _plant(jobs: Sequence[ScoreJob], offsets: NDArray[np.int64]) -> tuple[_Targets, list[_PlacedTree]]:
-    """Return what the prompts themselves predict, and the trees behind them."""
-    first = _Targets()
-    placed: list[_PlacedTree] = []
-    index = 0
-    for row, job in enumerate(jobs):
-        current: _PlacedTree | None = None
-        for branch in job.branches:
-            length = len(branch.layout)
-            if current is None or len(current.tree) + length - 1 > _MOST_NODES:
-                current = _PlacedTree(BranchTree(row))
-                placed.append(current)
-            nodes = current.tree.add(branch.layout)
-            for at in range(length - branch.scored, length):
-                place = int(offsets[index]) + at - (length - branch.scored)
-                if nodes[at] == PREFIX:
-                    first.add(row, branch.layout.ids[at], place)
-                else:
-                    current.targets.append((nodes[at], branch.layout.ids[at], place))
-            index += 1
-    return first, [each for each in placed if len(each.tree)]
-
-
-def _parts(placed: Sequence[_PlacedTree], width: int, budget: int) -> Iterator[Sequence[_PlacedTree]]:
-    """Cut the trees into parts whose padded size, with the cache, stays within the budget."""
-    start, nodes = 0, 0
-    for index, each in enumerate(placed):
-        nodes = max(nodes, len(each.tree))
-        if index > start and (index + 1 - start) * (width + nodes) > budget:
-            yield placed[start:index]
-            start, nodes = index, len(each.tree)
-    if start < len(placed):
-        yield placed[start:]
-
-
-def _read_trees(forward: Forward, prefix: Prefix, trees: Sequence[BranchTree], *, whole: bool) -> Tensor:
-    """Return the hidden states of trees, [R, T, D], each read behind its own prefix.
-
-    Args:
-        forward: the model.
-        prefix: what was read before.
-        trees: to be read.
-        whole: whether these are all the trees there are.
-    """
-    embeddings = forward.embed([tree.layout for tree in trees])
-    count, width, _ = embeddings.shape
-    rows = forward.tensor([tree.prefix for tree in trees])
-    depths, below = np.zeros((count, width), np.int64), np.zeros((count, width, width), bool)
-    for row, tree in enumerate(trees):
-        depths[row, : len(tree)] = tree.depths
-        below[row, : len(tree), : len(tree)] = tree.mask()
-    above = prefix.visible(rows)[:, None].expand(-1, width, -1)
-    mask = torch.cat([above, forward.tensor(below)], -1)
-    positions = prefix.lengths[rows][:, None] + forward.tensor(depths)
-    own_rows = whole and [tree.prefix for tree in trees] == list(range(len(prefix.lengths)))
-    cache = prefix.cache if own_rows else prefix.cache.select(rows, width)
-    hidden: Tensor = forward.model.decoder(embeddings, positions, mask, cache)
-    return hidden
-
-
-def _weigh(forward: Forward, hidden: Tensor, targets: _Targets, results: _Results) -> None:
-    """Fill in the results of the targets; each hidden state's logits are computed once."""
-    if not targets.sources:
-        return
-    sources, inverse = np.unique(targets.sources, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    rows, tokens = inverse[order], np.asarray(targets.tokens)[order]
-    places = np.asarray(targets.places)[order]
-    start = 0
-    for logits in forward.logits(hidden[forward.tensor(sources)]):
-        inside = slice(*np.searchsorted(rows, [start, start + len(logits)]))
-        row, token = forward.tensor(rows[inside] - start), forward.tensor(tokens[inside])
-        logprobs = logits.log_softmax(-1)[row, token]
-        results.logprobs[places[inside]] = logprobs.cpu().numpy()
-        results.greedy[places[inside]] = (logits.argmax(-1)[row] == token).cpu().numpy()
-        start += len(logits)
-
-
-def _collect(jobs: Sequence[ScoreJob], offsets: NDArray[np.int64], results: _Results) -> list[Scored]:
-    spans = iter(pairwise(offsets.tolist()))
-    answers = []
-    for job in jobs:
-        likelihoods = []
-        for branch in job.branches:
-            begin, end = next(spans)
-            likelihoods.append(
-                LogLikelihood(
-                    tokens=branch.layout.ids[-branch.scored :],
-                    logprobs=tuple(results.logprobs[begin:end].tolist()),
-                    characters=branch.characters,
-                    greedy=bool(results.greedy[begin:end].all()),
-                )
-            )
-        answers.append(Scored(tuple(likelihoods)))
-    return answers
+    planted = Planted(jobs, forward.model.config.image_tokens, share=way.share)
+    for read in Reader(forward, planted.tree, budget, way).reads(planted.rows):
+        for number in planted.take(read, forward):
+            yield jobs[number].number, planted.result(number)

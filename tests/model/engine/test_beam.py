@@ -12,15 +12,16 @@ import torch
 from kosmos_eval.errors import DataError
 from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.engine.beam import _Beam, _Choice, _Search, beam_search
-from kosmos_eval.model.engine.forward import Forward
+from kosmos_eval.model.engine.forward import Forward, Way
 from kosmos_eval.model.engine.generate import Answer, GenerateJob, generate
 from kosmos_eval.model.engine.layout import Layout
+from kosmos_eval.model.engine.memory import Memory
 from kosmos_eval.model.preprocess import pixels_of
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Generate, Generated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from kosmos_eval.model.engine.layout import SegmentTokenizer
     from kosmos_eval.model.kosmos import Kosmos
@@ -208,13 +209,15 @@ def test_swapping_two_images_changes_the_answer_of_their_own_prompt_alone(
 
 
 def test_one_beam_is_greedy_whatever_the_length_penalty(ending: Kosmos, tokenizer: SegmentTokenizer) -> None:
-    forward = Forward(ending, tokenizer.pad, torch.empty(0, 4, 32))
+    forward = Forward(ending, torch.empty(0, 4, 32), Memory(ending, torch.device("cpu")))
     jobs: list[GenerateJob] = []
     for penalty in (-2.0, 0.0, 1.0, 5.0):
         ids = (tokenizer.bos, *tokenizer.encode("abcdefg"[: 1 + len(jobs)]))
-        jobs.append(GenerateJob(Layout(ids, (-1,) * len(ids)), 9, ("x", "ab"), 2, beams=1, length_penalty=penalty))
-    for found, greedy in zip(beam_search(forward, jobs, tokenizer), generate(forward, jobs, tokenizer), strict=True):
-        expect_close(found, greedy)
+        jobs.append(GenerateJob(len(jobs), Layout(ids, len(ids)), 9, ("x", "ab"), 2, beams=1, length_penalty=penalty))
+    found, greedy = (dict(way(forward, jobs, tokenizer, 1 << 12, Way())) for way in (beam_search, generate))
+    assert sorted(found) == sorted(greedy) == [0, 1, 2, 3]
+    for number, answer in found.items():
+        expect_close(answer, greedy[number])
 
 
 def test_the_same_stream_has_the_same_bits(
@@ -236,7 +239,7 @@ def test_ties_go_to_the_first_beam_and_then_to_the_lowest_token(model: Kosmos, t
 def test_an_ended_candidate_behind_as_many_better_ones_as_there_are_beams_is_dropped(
     tokenizer: SegmentTokenizer,
 ) -> None:
-    job = GenerateJob(Layout((tokenizer.bos,), (-1,)), 9, beams=2)
+    job = GenerateJob(0, Layout((tokenizer.bos,), 1), 9, beams=2)
     search = _Search(job, [_Beam(Answer(job))])
     best_first = (tokenizer.eos, 7, tokenizer.image_begin, 8, 9)
     search.advance([[_Choice(token, -1.0 - place) for place, token in enumerate(best_first)]], tokenizer)
@@ -263,16 +266,23 @@ def test_more_beams_than_tokens_leave_fewer_beams(ending: Kosmos, tokenizer: Seg
 def test_each_beam_counts_as_a_sequence_of_a_batch(
     model: Kosmos, tokenizer: SegmentTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = []
+    shapes = set()
+    original = model.decoder.forward
 
-    def counted(forward: Forward, jobs: Sequence[GenerateJob], tokenizer: SegmentTokenizer) -> list[Generated]:
-        sizes.append([job.beams for job in jobs])
-        return beam_search(forward, jobs, tokenizer)
+    def counted(embeddings: torch.Tensor, *others: object) -> torch.Tensor:
+        shapes.add(tuple(embeddings.shape[:2]))
+        return original(embeddings, *others)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr("kosmos_eval.model.engine.model.beam_search", counted)
-    requests = [(at, Generate(Prompt.of("a"), 2, num_beams=beams)) for at, beams in enumerate([2, 5, 2, 2, 5, 2])]
-    assert len(list(KosmosModel(model, tokenizer, 7).answer(requests))) == 6
-    assert sizes == [[2, 2, 2], [2], [5], [5]]
+    with torch.no_grad():
+        model.decoder.embedding.weight[[tokenizer.eos, tokenizer.image_begin]] = 0
+    monkeypatch.setattr(model.decoder, "forward", counted)
+    prompts = [Prompt.of(text) for text in ("a", "b", "c", "d")]
+    for beams in (2, 5):
+        requests = [(at, Generate(prompt, 4, num_beams=beams)) for at, prompt in enumerate(prompts)]
+        assert len(list(KosmosModel(model, tokenizer, 7).answer(requests))) == 4
+    written = {shape for shape in shapes if shape[1] in {2, 5}}
+    assert max(rows * beams for rows, beams in written) <= 7
+    assert (3, 2) in written
 
 
 def test_log_probabilities_that_are_no_numbers_are_an_error(model: Kosmos, tokenizer: SegmentTokenizer) -> None:

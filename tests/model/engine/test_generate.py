@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kosmos_eval.model.engine.layout import SegmentTokenizer
     from kosmos_eval.model.kosmos import Kosmos
 
-PROMPT = Layout((0,), (-1,))
+PROMPT = Layout((0,), 1)
 
 
 def written(tokenizer: SegmentTokenizer, text: str, job: GenerateJob, *, end: int | None = None) -> Answer:
@@ -27,22 +27,22 @@ def written(tokenizer: SegmentTokenizer, text: str, job: GenerateJob, *, end: in
 
 
 def test_a_stop_text_that_spans_tokens_cuts_the_answer_before_it(tokenizer: SegmentTokenizer) -> None:
-    answer = written(tokenizer, "ab c", GenerateJob(PROMPT, 9, ("b c", "d"))).result()
+    answer = written(tokenizer, "ab c", GenerateJob(0, PROMPT, 9, ("b c", "d"))).result()
     assert (answer.text, answer.stop_reason, len(answer.tokens)) == ("a", "stop", 4)
 
 
 def test_the_first_of_several_stop_texts_counts(tokenizer: SegmentTokenizer) -> None:
-    assert written(tokenizer, "xyz", GenerateJob(PROMPT, 9, ("z", "yz"))).result().text == "x"
+    assert written(tokenizer, "xyz", GenerateJob(0, PROMPT, 9, ("z", "yz"))).result().text == "x"
 
 
 @pytest.mark.parametrize("end", ["eos", "image_begin"])
 def test_the_end_token_and_an_image_end_an_answer(tokenizer: SegmentTokenizer, end: str) -> None:
-    answer = written(tokenizer, "yes", GenerateJob(PROMPT, 9), end=getattr(tokenizer, end)).result()
+    answer = written(tokenizer, "yes", GenerateJob(0, PROMPT, 9), end=getattr(tokenizer, end)).result()
     assert (answer.text, answer.stop_reason, len(answer.tokens)) == ("yes", "eos", 4)
 
 
 def test_the_last_allowed_token_ends_an_answer(tokenizer: SegmentTokenizer) -> None:
-    answer = written(tokenizer, "yes", GenerateJob(PROMPT, 3, ("z",))).result()
+    answer = written(tokenizer, "yes", GenerateJob(0, PROMPT, 3, ("z",))).result()
     assert (answer.text, answer.stop_reason) == ("yes", "length")
 
 

@@ -7,8 +7,6 @@ import torch
 
 from kosmos_eval.errors import DataError
 from kosmos_eval.model.engine import KosmosModel
-from kosmos_eval.model.engine.layout import Layout
-from kosmos_eval.model.engine.tree import PREFIX, BranchTree
 from kosmos_eval.prompt import Prompt
 from kosmos_eval.request import Continuation, LogLikelihood, Score, Scored
 
@@ -24,33 +22,6 @@ def one_score(engine: KosmosModel, prompt: Prompt, *continuations: Continuation)
     ((_, scored),) = engine.answer([(0, Score(prompt, continuations))])
     assert isinstance(scored, Scored)
     return scored.continuations
-
-
-def layout(*ids: int) -> Layout:
-    return Layout(ids, (-1,) * len(ids))
-
-
-def test_branches_share_the_nodes_they_have_in_common() -> None:
-    tree = BranchTree(0)
-    assert tree.add(layout(7, 8, 9)) == [PREFIX, 0, 1]
-    assert tree.add(layout(7, 8, 4)) == [PREFIX, 0, 1]
-    assert tree.add(layout(7)) == [PREFIX]
-    assert tree.add(layout(5, 8, 9)) == [PREFIX, 2, 3]
-    assert tree.ids == [7, 8, 5, 8]
-    assert tree.depths == [0, 1, 0, 1]
-    assert tree.mask().tolist() == [
-        [True, False, False, False],
-        [True, True, False, False],
-        [False, False, True, False],
-        [False, False, True, True],
-    ]
-
-
-def test_equal_tokens_under_different_images_are_different_nodes() -> None:
-    tree = BranchTree(0)
-    tree.add(Layout((4, 4, 9), (-1, 0, -1)))
-    tree.add(Layout((4, 4, 9), (-1, 1, -1)))
-    assert len(tree) == 3
 
 
 def test_duplicate_continuations_score_alike_to_the_bit(model: Kosmos, tokenizer: SegmentTokenizer) -> None:
