@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from kosmos_eval.plugins import Plugins
+    from kosmos_eval.record import CellResult
 
 
 @click.command(short_help="List tasks, models or runs.")
@@ -64,10 +65,14 @@ def _runs(folder: Path) -> list[tuple[str, str]]:
     from kosmos_eval.record import load, read_run
     from kosmos_eval.table import percent
 
+    def scored(cell: CellResult) -> str:
+        failed = f" ({cell.failed:,} failed)" if cell.failed else ""
+        return f"{cell.name} {percent(cell.metrics[0].value)}{failed}"
+
     def about(run: Path) -> str:
         try:
             if (run / "results.json").exists():
-                return "  ".join(f"{cell.name} {percent(cell.metrics[0].value)}" for cell in load(run).cells)
+                return "  ".join(map(scored, load(run).cells))
             return f"unfinished: {','.join(read_run(run)['config']['tasks'])}; kosmos-eval run --resume {run}"
         except DataError as error:
             return f"unreadable: {error}"

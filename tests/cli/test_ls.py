@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,17 @@ def test_models_are_listed_with_their_facts(kosmos_eval: Command, plugins_folder
 
 def test_runs_are_listed_with_their_scores_or_what_is_wrong(kosmos_eval: Command, finished_run: Path) -> None:
     folder = finished_run.parent
-    for name in ("halfway", "odd"):
+    for name in ("failed", "halfway", "odd"):
         shutil.copytree(finished_run, folder / name)
+    results = json.loads((folder / "failed" / "results.json").read_text(encoding="utf-8"))
+    results["cells"][0]["failed"] = 3
+    (folder / "failed" / "results.json").write_text(json.dumps(results), encoding="utf-8")
     (folder / "halfway" / "results.json").unlink()
     (folder / "odd" / "run.json").write_text("[]", encoding="utf-8")
     (folder / "no-run").mkdir()
-    finished, halfway, odd = kosmos_eval("ls", "runs", "--runs_dir", folder).out.splitlines()
+    failed, finished, halfway, odd = kosmos_eval("ls", "runs", "--runs_dir", folder).out.splitlines()
     assert "letters@mini|0 22.5  letters@mini|2 37.5" in finished
+    assert "letters@mini|0 22.5 (3 failed)  letters@mini|2 37.5" in failed
     assert halfway.endswith(f"unfinished: letters; kosmos-eval run --resume {folder / 'halfway'}")
     assert "unreadable: " in odd
 
