@@ -29,8 +29,7 @@ docs: $(READY)
 	$(BIN)/python docs/make_model_cards.py
 
 bench: $(READY)
-	$(BIN)/python benchmarks/shared_context.py
-	$(BIN)/python benchmarks/candidates.py
+	$(BIN)/python benchmarks/page.py --run
 
 train: $(READY)
 	$(TRAIN) model/training/configs/kosmos-tiny-tower.toml
