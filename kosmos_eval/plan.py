@@ -61,6 +61,19 @@ class Unit:
     keys: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FirstRequests:
+    """What is known of the first requests of a cell's samples; the requests themselves are made again when asked.
+
+    Attributes:
+        digest: of all of them, with their samples' keys.
+        tokens: sample key to the rough length of its request.
+    """
+
+    digest: str
+    tokens: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class Cell:
     """A task at one shot count, with its samples.
@@ -82,6 +95,7 @@ class Cell:
     total: int
     config: RunConfig
     pool: ExemplarPool[Sample]
+    _drawn: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -94,26 +108,35 @@ class Cell:
         return f"{self.label}|{self.shots}"
 
     def exemplars(self, sample: Sample) -> tuple[Sample, ...]:
-        """Return the exemplars of a sample, in prompt order."""
-        config = self.config
-        return self.pool.draw(sample, self.shots, seed=config.seed, task=self.task.name, policy=config.exemplars)
+        """Return the exemplars of one of the cell's samples, in prompt order; drawn once, for every later step."""
+        if not self.shots:
+            return ()
+        if sample.key not in self._drawn:
+            seed, policy = self.config.seed, self.config.exemplars
+            self._drawn[sample.key] = self.pool.draw(sample, self.shots, seed=seed, task=self.task.name, policy=policy)
+        return self._drawn[sample.key]
 
     @cached_property
-    def first_requests(self) -> Mapping[str, tuple[str, int]]:
-        """Sample key to the digest of its first request and its rough length in tokens; opens every image.
+    def first_requests(self) -> FirstRequests:
+        """What the samples ask first; opens every image.
 
         Raises:
             DataError: an image is corrupt, or the exemplars do not suffice.
         """
-        requests: dict[str, tuple[str, int]] = {}
-        for key, sample in self.samples.items():
+        tokens: dict[str, int] = {}
+        return FirstRequests(digest_lines(self._first_requests(tokens)), tokens)
+
+    def _first_requests(self, tokens: dict[str, int]) -> Iterator[str]:
+        """Yield key and digest of each first request, in the order of the keys, and note its rough length."""
+        for key in sorted(self.samples):
+            sample = self.samples[key]
             try:
                 request = next(self.task.ask(sample, self.exemplars(sample)))
             except StopIteration as error:
                 message = f"{self.label}: expected sample {key} to ask something, but its ask yielded no request"
                 raise DataError(message) from error
-            requests[key] = (request_digest(request), _tokens(request))
-        return requests
+            tokens[key] = _tokens(request)
+            yield f"{key} {request_digest(request)}"
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
@@ -126,16 +149,17 @@ class Cell:
                 for kind, of in (("query", used), ("exemplar", shown))
                 for key in sorted(of)
             ),
-            "prompts": digest_lines(f"{key} {digest}" for key, (digest, _) in sorted(self.first_requests.items())),
+            "prompts": self.first_requests.digest,
             "scorer": scorer_fingerprint(type(self.task)),
         }
 
     def units(self) -> Iterator[Unit]:
         """Cut the cell into units: whole clusters, unless one is larger than a unit may be."""
+        lengths = self.first_requests.tokens
         held: list[str] = []
         tokens = number = 0
         for cluster in _clusters(self.samples.values()):
-            weight = sum(self.first_requests[key][1] for key in cluster)
+            weight = sum(lengths[key] for key in cluster)
             if held and (len(held) + len(cluster) > UNIT_SAMPLES or tokens + weight > UNIT_TOKENS):
                 yield self._unit(number, held)
                 held, tokens, number = [], 0, number + 1
@@ -144,7 +168,7 @@ class Cell:
                     yield self._unit(number, held)
                     held, tokens, number = [], 0, number + 1
                 held.append(key)
-                tokens += self.first_requests[key][1]
+                tokens += lengths[key]
         if held:
             yield self._unit(number, held)
 

@@ -6,11 +6,13 @@ import os
 import shutil
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosmos_eval.errors import DataError, KosmosEvalError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from kosmos_eval.data.source import Source
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 _BYTES_A_SAMPLE = 16_384
 _BYTES_FREE = 64 * 1024**2
+_WINDOW = 1_024
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def check_requirements(task: Task[Any, Any], source: Source) -> None:
@@ -71,13 +77,22 @@ def _open_images(plan: Plan) -> None:
     """Open every image that will be used, many at a time: the queries', then those of the exemplars drawn for them."""
     images = {id(image): image for cell in plan.cells for sample in cell.samples.values() for image in sample.images}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
-        faults = list(dict.fromkeys(fault for fault in workers.map(_fault, images.values()) if fault is not None))
+        found = _in_windows(workers, _fault, images.values())
+        faults = list(dict.fromkeys(fault for fault in found if fault is not None))
         if faults:
             more = f"; unreadable images in all: {len(faults)}" if len(faults) > 1 else ""
             message = f"{faults[0]}{more}"
             raise DataError(message)
         for cell in plan.cells:
-            deque(workers.map(cell.exemplars, cell.samples.values()), maxlen=0)  # drawing compares pixels
+            if cell.shots:  # drawing compares pixels
+                deque(_in_windows(workers, cell.exemplars, cell.samples.values()), maxlen=0)
+
+
+def _in_windows(workers: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield the work's results in order; only so many items are handed out at a time."""
+    left = iter(items)
+    while window := list(islice(left, _WINDOW)):
+        yield from workers.map(work, window)
 
 
 def _fault(image: Image) -> str | None:

@@ -80,6 +80,8 @@ class Sample:
 
 def _images(value: object) -> Iterator[Image]:
     match value:
+        case str() | int() | float() | None:  # most of what a sample holds
+            return
         case Image():
             yield value
         case tuple() | list():
@@ -95,14 +97,14 @@ def _images(value: object) -> Iterator[Image]:
 
 def _canonical(value: object) -> object:
     match value:
+        case str() | int() | float() | None:  # most of what a sample holds, and a truth value is an int
+            return value
         case Image():
             return {"image": value.digest}
         case tuple() | list():
             return [_canonical(item) for item in value]
         case dict() | MappingProxyType():
             return {str(key): _canonical(value[key]) for key in value}
-        case str() | int() | float() | bool() | None:
-            return value
         case _ if is_dataclass(value) and not isinstance(value, type):
             return {each.name: _canonical(getattr(value, each.name)) for each in fields(value)}
         case _:

@@ -138,7 +138,7 @@ def test_units_cover_all_samples_once_and_keep_clusters_whole(sizes: list[int], 
         for key in unit.keys:
             of_cluster.setdefault(cell.samples[key].cluster or key, set()).add(unit.id)
         clusters = {cell.samples[key].cluster or key for key in unit.keys}
-        weight = sum(cell.first_requests[key][1] for key in unit.keys)
+        weight = sum(cell.first_requests.tokens[key] for key in unit.keys)
         assert weight <= UNIT_TOKENS or len(clusters) == 1
     for number, size in enumerate(sizes):
         if 0 < size <= UNIT_SAMPLES:

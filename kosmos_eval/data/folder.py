@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosmos_eval.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -51,8 +51,13 @@ def find_path(folder: Path, name: str, *, within: Sequence[str] = (), cure: str 
     return found[0]
 
 
-def read_json(path: Path) -> object:
+def read_json(path: Path, replace: Callable[[dict[str, Any]], object] | None = None) -> object:
     """Return what a JSON file says.
+
+    Args:
+        path: of the file.
+        replace: returns what to keep of an object, as soon as it is read: a large file's objects take five times
+            its size in memory.
 
     Raises:
         DataError: the file is missing, empty, cut off or no JSON.
@@ -62,11 +67,13 @@ def read_json(path: Path) -> object:
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror or error})"
         raise DataError(message) from error
-    if not raw.strip():
+    if not raw or raw.isspace():
         message = f"{path}: expected JSON, got an empty file; unpack or download it again"
         raise DataError(message)
     try:
-        return json.loads(raw)
+        text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+        del raw  # one copy of a large file is enough
+        return json.loads(text, object_hook=replace)
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
     except (UnicodeDecodeError, RecursionError) as error:

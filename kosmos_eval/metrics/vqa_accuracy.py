@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import operator
 import re
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _COMMA_IN_NUMBER = re.compile(r"\d,\d")
 _FULL_STOP = re.compile(r"\.(?!\d)")
 _MOST_FULL_STOPS = 32
+_KEPT = 16_384  # answers, of which most are given again and again
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
@@ -72,7 +73,7 @@ def normalise(answer: str) -> str:
         >>> normalise("The two dogs, isnt it?")
         "2 dogs isn't it"
     """
-    return _words(_without_punctuation(_trimmed(answer)))
+    return _normalised(_trimmed(answer))
 
 
 def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
@@ -113,9 +114,14 @@ def _compared(prediction: str, answers: Sequence[str]) -> tuple[str, list[str]]:
     given = _trimmed(prediction)
     wanted = [_trimmed(answer) for answer in answers]
     if len(set(wanted)) > 1:
-        given = _words(_without_punctuation(given))
-        wanted = [_words(_without_punctuation(answer)) for answer in wanted]
+        given = _normalised(given)
+        wanted = [_normalised(answer) for answer in wanted]
     return given, wanted
+
+
+@lru_cache(maxsize=_KEPT)
+def _normalised(trimmed: str) -> str:
+    return _words(_without_punctuation(trimmed))
 
 
 def _trimmed(answer: str) -> str:
