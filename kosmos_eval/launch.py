@@ -113,13 +113,17 @@ class Launch:
             raise KosmosEvalError(message)
 
     def _wait_for_others(self) -> None:
-        """Wait until every other process has said its last, unless one is lost that leaves work behind."""
-        while any(not sign.over for sign in self.watch.signs if sign.rank != 0):
-            if self.watch.fault() is not None:
+        """Wait until every other process has said its last; one that was lost matters if it leaves work behind."""
+        while waiting := [sign for sign in self.watch.signs if sign.rank != 0 and not sign.over]:
+            late = all(sign.state == "absent" for sign in waiting)
+            if self.watch.fault() is not None or (late and self._all_done()):
                 break
             time.sleep(_POLL_SECONDS)
-        if sum(sign.units for sign in self.watch.signs) < self._left:
+        if not self._all_done():
             self._check()
+
+    def _all_done(self) -> bool:
+        return sum(sign.units for sign in self.watch.signs) >= self._left
 
     def _check(self) -> None:
         if (fault := self.watch.fault()) is not None:

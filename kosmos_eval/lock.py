@@ -80,7 +80,7 @@ class RunLock:
         self._drop()
 
 
-def attend(folder: Path, launch: str, *, here: bool = True, owner: Watch | None = None) -> None:
+def attend(folder: Path, launch: str, *, here: bool = True, owner: Watch | None = None) -> bool:
     """Make this process a worker of a launch: known to be alive, and gone soon after its owner is.
 
     Args:
@@ -89,25 +89,38 @@ def attend(folder: Path, launch: str, *, here: bool = True, owner: Watch | None 
         here: whether the owner is a process of this machine, whose lock tells that it lives.
         owner: watches it, if it gives signs of life.
 
+    Returns:
+        Whether there is work left: the others may have done it all.
+
     Raises:
         RunRefusedError: the launch is already over.
     """
     presence = os.open(folder / "workers.lock", os.O_RDWR | os.O_CREAT, 0o644)  # held until the process ends
     fcntl.flock(presence, fcntl.LOCK_SH)
+    if owner is not None:
+        owner.look()
+        if _finished(owner):
+            return False
+        owner.begin()
     if here and not _owned_by(folder, launch):
         message = f"{folder}: the launch {launch} that started this worker is over"
         raise RunRefusedError(message)
-    if owner is not None:
-        owner.begin()
 
     def watch() -> None:
         while (reason := _ended(folder, launch, here=here, owner=owner)) is None:
             time.sleep(_POLL_SECONDS)
+        if owner is not None and _finished(owner):
+            os._exit(0)
         sys.stderr.write(f"kosmos-eval: {reason}\n")
         sys.stderr.flush()
         os._exit(_ORPHANED)  # nothing to save: what is not committed will be asked again
 
     threading.Thread(target=watch, name="owner-watch", daemon=True).start()
+    return True
+
+
+def _finished(owner: Watch) -> bool:
+    return any(sign.state == "done" for sign in owner.signs)
 
 
 def _ended(folder: Path, launch: str, *, here: bool, owner: Watch | None) -> str | None:

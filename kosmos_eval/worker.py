@@ -145,14 +145,16 @@ def join(folder: Path, launch: str, rank: int, *, owner: int | None = None) -> N
         )
         message += "all machines share, under one path (--output_path)"
         raise DataError(message)
+    first = None if owner is None else Watch(claimed, [owner], neighbours())
     try:
         heart = Heart(claimed, rank)
     except FileNotFoundError:
-        return  # the others have done it all
+        return  # the others have done it all, and tidied up
     with heart:
         try:
             here = owner is None or owner in neighbours()
-            attend(folder, launch, here=here, owner=None if owner is None else Watch(claimed, [owner], neighbours()))
+            if not attend(folder, launch, here=here, owner=first):
+                return
             plan = reopen(folder)
             if not here:
                 _compare_weights(folder, plan)

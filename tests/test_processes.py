@@ -1,9 +1,13 @@
-"""Process count changes nothing but the time a run takes."""
+"""The number of processes and machines changes nothing but the time a run takes, and the loss of one is told."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -39,6 +43,64 @@ ACCELERATE = (
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"),
     *("--mixed_precision=no", "--dynamo_backend=no", "--module", "kosmos_eval.cli"),
 )
+
+
+def free_port() -> int:
+    """Return a port below those that the kernel gives to whoever asks for any, so that none takes it meanwhile."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    pytest.fail("no port is free")
+
+
+def torchrun_machines() -> list[list[str]]:
+    where = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={free_port()}"]
+    start = [sys.executable, "-m", "torch.distributed.run", *where]
+    return [[*start, f"--node-rank={machine}", "-m", "kosmos_eval.cli"] for machine in range(2)]
+
+
+def accelerate_machines() -> list[list[str]]:
+    where = ["--multi_gpu", "--num_machines=2", "--num_processes=2", "--mixed_precision=no", "--dynamo_backend=no"]
+    start = [sys.executable, "-m", "accelerate.commands.launch", *where, "--main_process_ip=127.0.0.1"]
+    start += [f"--main_process_port={free_port()}"]
+    return [[*start, f"--machine_rank={machine}", "--module", "kosmos_eval.cli"] for machine in range(2)]
+
+
+class Machines:
+    """Launchers that run side by side, each as a machine of its own would run it."""
+
+    def __init__(self, commands: list[list[str]], folder: Path, *arguments: str, **changes: str) -> None:
+        self.folder = folder
+        self._launchers = [
+            subprocess.Popen(
+                [*command, *WORK, "-o", str(folder), *arguments],
+                env={**os.environ, **changes},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for command in commands
+        ]
+
+    def at_work(self, rank: int) -> int:
+        """Return the process of a rank once it has committed a unit."""
+        wait_until(lambda: self._sign(rank).get("units", 0) > 0)
+        return int(self._sign(rank)["pid"])
+
+    def wait(self) -> tuple[list[int], str]:
+        """Return how the launchers ended, and all that they said."""
+        said = "".join(launcher.communicate(timeout=90)[1] for launcher in self._launchers)
+        return [launcher.returncode for launcher in self._launchers], said
+
+    def _sign(self, rank: int) -> dict[str, int]:
+        for path in self.folder.glob(f"claims/*/rank-{rank:04d}"):
+            if (text := path.read_text(encoding="utf-8").strip()).endswith("}"):
+                return dict(json.loads(text))
+        return {}
 
 
 def run(launcher: tuple[str, ...], *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -123,6 +185,84 @@ def test_failed_samples_are_asked_again_by_whichever_process_is_free(alone: dict
     assert sorted(held) == sorted(unit.id for unit in read_units(folder))
 
 
+def finish(folder: Path) -> dict[str, bytes]:
+    done = run(KOSMOS_EVAL, "run", "-q", "--resume", str(folder))
+    assert done.returncode == 0, done.stderr
+    return outputs(folder)
+
+
+def test_two_machines_that_share_a_folder_share_the_work(alone: dict[str, bytes], tmp_path: Path) -> None:
+    machines = Machines(accelerate_machines(), tmp_path / "run", SCRIPTED_DELAY="0.004")
+    codes, said = machines.wait()
+    assert codes == [0, 0], said
+    assert outputs(tmp_path / "run") == alone
+    assert len(list((tmp_path / "run" / "journal").glob("*.sqlite"))) == 2
+
+
+def test_a_failure_on_another_machine_is_the_run_s_own(tmp_path: Path) -> None:
+    first, second = torchrun_machines()
+    fail = ["env", "SCRIPTED_FAIL_AFTER=1"]
+    machines = Machines([first, [*fail, *second]], tmp_path / "run", SCRIPTED_DELAY="0.01")
+    codes, said = machines.wait()
+    assert codes == [1, 1]
+    assert said.count("kosmos-eval: the scripted model was told to fail") == 2  # there and where the owner is
+    assert "exitcode  : 65" in said
+
+
+@pytest.mark.parametrize(
+    ("launchers", "arguments", "how"),
+    [
+        (lambda: [[*KOSMOS_EVAL]], ("--processes", "2"), "died"),
+        (lambda: [[*TORCHRUN]], (), "died"),
+        (torchrun_machines, (), "has given no sign of life for"),
+    ],
+    ids=["processes", "torchrun", "two machines"],
+)
+def test_a_killed_process_ends_the_run_by_name_and_it_can_be_finished(
+    alone: dict[str, bytes],
+    tmp_path: Path,
+    launchers: Callable[[], list[list[str]]],
+    arguments: tuple[str, ...],
+    how: str,
+) -> None:
+    folder = tmp_path / "run"
+    machines = Machines(launchers(), folder, *arguments, SCRIPTED_DELAY="0.02", KOSMOS_EVAL_PATIENCE="8")
+    process = machines.at_work(1)
+    os.kill(process, signal.SIGKILL)
+    codes, said = machines.wait()
+    assert all(code > 0 for code in codes)
+    (line,) = {line for line in said.splitlines() if line.startswith("kosmos-eval: ")}
+    assert line.startswith(f"kosmos-eval: rank 1 ({platform.node()}, process {process}) {how}")
+    assert line.endswith(f"; finish the run with: kosmos-eval run --resume {folder}")
+    assert finish(folder) == alone
+
+
+def test_a_process_that_hangs_ends_the_run_by_name_and_leaves_nothing_behind(
+    alone: dict[str, bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    machines = Machines([[*KOSMOS_EVAL]], folder, "--processes", "2", SCRIPTED_DELAY="0.05", KOSMOS_EVAL_PATIENCE="8")
+    process = machines.at_work(1)
+    os.kill(process, signal.SIGSTOP)
+    codes, said = machines.wait()
+    assert codes == [70]
+    assert f"rank 1 ({platform.node()}, process {process}) has given no sign of life for" in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert finish(folder) == alone
+
+
+def test_when_the_owner_is_killed_the_other_machine_stops_by_itself(alone: dict[str, bytes], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    machines = Machines(torchrun_machines(), folder, SCRIPTED_DELAY="0.05", KOSMOS_EVAL_PATIENCE="8")
+    process = machines.at_work(0)
+    os.kill(process, signal.SIGKILL)
+    codes, said = machines.wait()
+    assert codes == [1, 1]
+    assert f"kosmos-eval: rank 0 ({platform.node()}, process {process}) has given no sign of life for" in said
+    assert finish(folder) == alone
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_ending_the_owner_ends_its_workers_and_one_process_can_finish(
     alone: dict[str, bytes], tmp_path: Path, end: signal.Signals
@@ -134,6 +274,4 @@ def test_ending_the_owner_ends_its_workers_and_one_process_can_finish(
     owner.send_signal(end)
     owner.communicate(timeout=60)
     assert owner.returncode == (130 if end is signal.SIGINT else -signal.SIGKILL)
-    done = run(KOSMOS_EVAL, "run", "-q", "--resume", str(folder))
-    assert done.returncode == 0, done.stderr
-    assert outputs(folder) == alone
+    assert finish(folder) == alone
