@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from kosmos_eval.prompt import Image, Prompt
@@ -218,7 +218,11 @@ def _canonical(value: object) -> object:
 
 def response_to_json(response: Response | Failed) -> dict[str, Any]:
     """Return a response, or what stands in its place, as plain JSON values; `response_from_json` reads it unchanged."""
-    return {"kind": type(response).__name__, **asdict(response)}
+    values: dict[str, Any] = {name: getattr(response, name) for name in response.__dataclass_fields__}
+    if isinstance(response, Scored):
+        rows = ({name: getattr(row, name) for name in row.__dataclass_fields__} for row in response.continuations)
+        values["continuations"] = tuple(rows)
+    return {"kind": type(response).__name__, **values}
 
 
 def response_from_json(values: Mapping[str, Any]) -> Response | Failed:

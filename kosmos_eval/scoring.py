@@ -258,6 +258,13 @@ def group_by_cell(units: Iterable[Unit]) -> Mapping[str, list[Unit]]:
     return cells
 
 
+def outermost(value: Any) -> dict[str, Any]:  # noqa: ANN401  what JSON does not know has no type
+    """Return a dataclass or mapping as a dictionary, what is inside as it is: for `json.dumps`'s `default`."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return dict(value)
+
+
 def plain(value: Any) -> Any:  # noqa: ANN401  JSON values have no narrower type
     """Return a dataclass or mapping as JSON-ready values: tuples as lists, keys as text."""
     match value:

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.record import SCHEMA_VERSION, file_stem
-from kosmos_eval.scoring import Showcase, Tally, group_by_cell, plain, score_cell, summarise
+from kosmos_eval.scoring import Showcase, Tally, group_by_cell, outermost, plain, score_cell, summarise
 from kosmos_eval.task import Submits
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
     unlabelled: list[tuple[Sample, Score]] = []
     sealed = True  # whether all of the unlabelled samples have an answer
     stem = file_stem(cell.label, cell.shots)
+    encode = json.JSONEncoder(ensure_ascii=False, default=outermost).encode
     with (
         whole_file(folder / "samples" / f"{stem}.jsonl") as jsonl,
         whole_file(folder / "samples" / f"{stem}.parquet") as parquet,
@@ -88,7 +89,7 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
         for scored in score_cell(cell, units, journal):
             tally.add(scored)
             showcase.add(scored)
-            lines.write(json.dumps(plain(scored.record), ensure_ascii=False) + "\n")
+            lines.write(encode(scored.record) + "\n")
             rows.add(scored.record)
             if not scored.sample.labelled:
                 unlabelled.append((scored.sample, scored.score))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from accelerate import dispatch_model, init_empty_weights
 from accelerate.utils import offload_weight, save_offload_index, set_module_tensor_to_device
+from torch.overrides import TorchFunctionMode
 
 from kosmos_eval.errors import DataError
 
@@ -27,7 +28,7 @@ from .layouts import HEAD
 from .probe import Finding, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .arguments import Placement
     from .config import KosmosConfig
@@ -56,7 +57,7 @@ class Dispatched(NamedTuple):
 
 def empty_model(config: KosmosConfig, dtype: torch.dtype = torch.float32, *, tied: bool = True) -> Kosmos:
     """Return a model on the meta device, in evaluation mode."""
-    with init_empty_weights():
+    with init_empty_weights(), _NoDraws():
         model = Kosmos(config)
     model.to(dtype)
     if tied:
@@ -64,6 +65,20 @@ def empty_model(config: KosmosConfig, dtype: torch.dtype = torch.float32, *, tie
     else:
         model.decoder.head.weight = torch.nn.Parameter(torch.empty_like(model.decoder.embedding.weight))
     return model.eval()
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leaves out normal draws: on the meta device they give nothing, and bring torch's compiler in, which takes 2 s."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., object],
+        _types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        given = kwargs or {}
+        return given["tensor"] if function is torch.nn.init.normal_ else function(*args, **given)
 
 
 def materialise(config: KosmosConfig, weights: ModelWeights, device: str, dtype: torch.dtype) -> Kosmos:
