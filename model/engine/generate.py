@@ -9,7 +9,7 @@ Axes: P answers, D width, V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -62,11 +62,12 @@ class GenerateJob:
 
 @dataclass(slots=True)
 class Answer:
-    """A row's answer as it grows; `node` is its place in the trie of its constraint."""
+    """An answer as it grows; `node` is its place in the trie of its constraint."""
 
     job: GenerateJob
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    margins: list[float] = field(default_factory=list)
     text: str = ""
     reason: StopReason | None = None
     node: Node | None = None
@@ -106,7 +107,8 @@ class Answer:
 
     def result(self) -> Generated:
         """Return the answer, which has ended."""
-        return Generated(self.text, tuple(self.tokens), tuple(self.logprobs), self.reason or "length")
+        margins = tuple(self.margins)
+        return Generated(self.text, tuple(self.tokens), tuple(self.logprobs), self.reason or "length", margins)
 
 
 @torch.inference_mode()
@@ -124,31 +126,41 @@ def generate(
     """
 
     def advance(hidden: Float[Tensor, "P 1 D"], live: Sequence[Answer]) -> None:
-        for answer, token, logprob in zip(live, *_choose(forward, hidden[:, 0], live), strict=True):
+        for answer, choice in zip(live, _choose(forward, hidden[:, 0], live), strict=True):
             if answer.reason is None:
-                answer.write(token, logprob, tokenizer)
+                answer.margins.append(choice.margin)
+                answer.write(choice.token, choice.logprob, tokenizer)
 
     for answer in continued(forward, [(job, Answer(job)) for job in jobs], advance, budget, way):
         yield answer.job.number, answer.result()
 
 
-def _choose(forward: Forward, hidden: Float[Tensor, "P D"], answers: Sequence[Answer]) -> tuple[list[int], list[float]]:
-    """Return each row's most likely token that it may write, and the token's log-probability."""
-    tokens: list[int] = []
-    logprobs: list[float] = []
+class _Choice(NamedTuple):
+    """A row's most likely token that it may write, its log-probability, and by how much it leads the next one."""
+
+    token: int
+    logprob: float
+    margin: float
+
+
+def _choose(forward: Forward, hidden: Float[Tensor, "P D"], answers: Sequence[Answer]) -> Iterator[_Choice]:
+    start = 0
     for logits in forward.logits(hidden):
-        part = answers[len(tokens) : len(tokens) + len(logits)]
+        part = answers[start : start + len(logits)]
+        start += len(logits)
         allowed = restrict(logits, [answer.node for answer in part])
         if any(answer.job.no_repeat_ngram for answer in part):
             allowed = allowed.clone()
             for row, answer in enumerate(part):
                 allowed[row, repeating(answer.tokens, answer.job.no_repeat_ngram)] = -torch.inf
-        best, chosen = allowed.max(-1)
-        highest = best if allowed is logits else logits.amax(-1)
-        values = logits.gather(1, chosen[:, None])[:, 0]
-        logprobs += (values - normalisers(logits, highest)).tolist()
-        tokens += chosen.tolist()
-    return tokens, logprobs
+        best, tokens = allowed.max(-1, keepdim=True)
+        highest = best if allowed is logits else logits.amax(-1, keepdim=True)
+        values = logits.gather(1, tokens)
+        second = allowed.scatter_(1, tokens, -torch.inf).amax(-1, keepdim=True)
+        logits.scatter_(1, tokens, values)
+        logprobs = values[:, 0] - normalisers(logits, highest[:, 0])
+        margins = (best - second)[:, 0]
+        yield from map(_Choice, tokens[:, 0].tolist(), logprobs.tolist(), margins.tolist())
 
 
 def repeating(tokens: Sequence[int], n: int) -> list[int]:

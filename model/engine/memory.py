@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import resource
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..cache import KeyValueCache
@@ -79,7 +79,7 @@ class Memory:
         return min(most, 1 << max(places.bit_length() - 1, _LEAST_PLACES.bit_length() - 1))
 
     def check(self, places: int) -> None:
-        """Raise `OutOfMemoryError` if that many places do not fit into main memory, where trying could end the process."""
+        """Raise `OutOfMemoryError` if so many places do not fit into main memory: trying could end the process."""
         if self._device.type != "cpu" or places <= self._harmless:
             return
         needed, free = places * self.bytes_a_place, free_bytes(self._device)
@@ -125,7 +125,7 @@ def _free_in_process() -> int | None:
     return max(0, most - pages * resource.getpagesize())
 
 
-class _Meter(TorchDispatchMode):
+class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own class has no types
     """Counts the bytes of tensors that are alive at once.
 
     Attributes:
@@ -133,24 +133,19 @@ class _Meter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.peak = 0
-        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._known: list[weakref.ref[Tensor]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401  torch's own signature
         del types
         result = func(*args, **(kwargs or {}))
-        for each in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(each, torch.Tensor):
-                self._count(each)
-        self._alive = {key: held for key, held in self._alive.items() if not held[0].expired()}
-        self.peak = max(self.peak, sum(size for _, size in self._alive.values()))
+        made = result if isinstance(result, (tuple, list)) else (result,)
+        self._known += [weakref.ref(each) for each in made if isinstance(each, torch.Tensor)]
+        self._known = [each for each in self._known if each() is not None]
+        alive = (each().untyped_storage() for each in self._known)  # type: ignore[union-attr]  # looked at just before
+        self.peak = max(self.peak, sum({each.data_ptr(): each.nbytes() for each in alive}.values()))
         return result
-
-    def _count(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        reference = StorageWeakRef(storage)
-        self._alive[reference.cdata] = (reference, storage.nbytes())
 
 
 @torch.inference_mode()
@@ -161,4 +156,4 @@ def _peak_bytes(model: Kosmos, device: torch.device, places: int) -> int:
     with _Meter() as meter:
         cache = KeyValueCache(model.config.decoder.layers, places)
         model.decoder(model.embed(tokens), positions, None, cache)
-    return meter.peak
+    return int(meter.peak)

@@ -9,34 +9,34 @@ from __future__ import annotations
 
 import gc
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kosmos_eval.errors import DataError, UsageError
+from kosmos_eval.errors import UsageError
 from kosmos_eval.language_model import Survey
 from kosmos_eval.request import Failed, Generate
 
 from ..arguments import AUTO, Placement, may_read_pickles
 from ..checkpoint import load_kosmos, spread_kosmos
 from .beam import beam_search
-from .constraint import TrieMaker
 from .forward import Forward, Way
-from .generate import GenerateJob, generate
+from .generate import generate
 from .images import ImageStore
-from .layout import ImageTable, LayoutMaker
+from .intake import Intake, Window
+from .layout import ImageTable
 from .memory import Memory, is_out_of_memory
-from .score import Branch, Planted, ScoreJob, score
+from .score import Planted, score
 from .slots import planted
 from .tree import every_row, rows_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from kosmos_eval.language_model import ModelOptions
-    from kosmos_eval.request import Continuation, Request, Response
+    from kosmos_eval.request import Request, Response
 
     from ..dispatch import Dispatched
     from ..kosmos import Kosmos
@@ -54,26 +54,6 @@ WAYS = {
     "packed": Way(),
 }
 """The ways in which answers can be found; the first is the reference, the last what is used."""
-
-
-@dataclass(slots=True)
-class _Window:
-    """Requests that are answered together, as they are to be answered.
-
-    Attributes:
-        table: their images.
-        score: the ones to be scored.
-        generate: the others, by their number of beams.
-    """
-
-    table: ImageTable
-    score: list[ScoreJob] = field(default_factory=list)
-    generate: dict[int, list[GenerateJob]] = field(default_factory=dict)
-
-    @property
-    def longest(self) -> int:
-        """Embeddings of the longest sequence."""
-        return max(job.longest for jobs in (self.score, *self.generate.values()) for job in jobs)
 
 
 class KosmosModel:
@@ -104,8 +84,7 @@ class KosmosModel:
         self._tokenizer = tokenizer
         self._batch_size = batch_size
         self._way = replace(WAYS["packed"], rows=batch_size)
-        self._maker = LayoutMaker(tokenizer, model.config.image_tokens)
-        self._tries = TrieMaker(self._maker, tokenizer.eos)
+        self._intake = Intake(tokenizer, model.config)
         self._dispatched = dispatched
         # Other weights may be on another device, or on none between two calls; the last norm never moves.
         weight = model.decoder.norm.weight
@@ -139,7 +118,8 @@ class KosmosModel:
     def facts(self) -> Mapping[str, Any]:
         """Parameters, device, type and batches; and for a model that is spread, where it is and what a probe found.
 
-        `tokens_a_pass` is the most of one forward pass. `device` is where the computing is done, or for a model on several GPUs the one that begins and ends it.
+        `tokens_a_pass` is the most of one forward pass. `device` is where the computing is done, or for a model on
+        several GPUs the one that begins and ends it.
         """
         spread = self._dispatched
         return {
@@ -173,95 +153,57 @@ class KosmosModel:
         most = _MOST_NUMBERS // self._model.config.decoder.width
         taken: list[tuple[int, Request]] = []
         size = 0
-        for number, request in requests:
-            taken.append((number, request))
-            self._images.expect(request.images)
-            size += len(request.images) * self._model.config.image_tokens + _words(request)
-            if size >= most:
-                yield from self._answer_window(taken)
-                taken, size = [], 0
-        yield from self._answer_window(taken)
+        try:
+            for number, request in requests:
+                taken.append((number, request))
+                self._images.expect(request.images)
+                size += len(request.images) * self._model.config.image_tokens + _words(request)
+                if size >= most:
+                    yield from self._answer_window(taken)
+                    taken, size = [], 0
+            yield from self._answer_window(taken)
+        finally:
+            self._images.forget()
 
-    def _answer_window(self, taken: Sequence[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
+    def _answer_window(self, taken: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
         """Answer requests together; when memory runs out, with smaller passes, and if need be one by one."""
         left = dict(taken)
         budget = self._budget
         while left:
-            window = _Window(ImageTable(self._images.digest))
+            window = Window(ImageTable(self._images.digest))
             for number, request in list(left.items()):
-                if (failed := self._lay_out(number, request, window)) is not None:
+                if (failed := self._intake.take(number, request, window)) is not None:
                     del left[number]
                     yield number, failed
-            try:
-                for number, response in self._answers(window):
-                    del left[number]
-                    yield number, response
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-            if not left:
+            if (yield from self._attempt(window, left)):
                 return
             self._relieve()
             if self._budget > window.longest:
                 self._budget //= 2
                 continue
-            self._budget = budget
+            self._budget = budget  # it was one request, not their number, that was too big
             if len(left) == 1:
                 yield next(iter(left)), self._too_big(window.longest)
                 return
-            for each in list(left.items()):
+            for each in left.items():
                 yield from self._answer_window([each])
             return
 
-    def _lay_out(self, number: int, request: Request, window: _Window) -> Failed | None:
-        """Put a request into the window, or say why it cannot be answered."""
-        prompt = self._maker.sequence(request.prompt, window.table)
-        if isinstance(request, Generate):
-            excess = self._excess(len(prompt))
-            if excess:
-                return _too_long(len(prompt), excess)
-            room = self._reach - len(prompt) + 1 if self._reach else request.max_new_tokens
-            most = min(request.max_new_tokens, room)
-            trie = self._tries.trie(request, most)
-            job = GenerateJob(
-                number,
-                prompt,
-                trie.longest if trie else most,
-                request.stop,
-                request.no_repeat_ngram,
-                beams=request.num_beams,
-                length_penalty=request.length_penalty,
-                constraint=trie.root if trie else None,
-            )
-            window.generate.setdefault(request.num_beams, []).append(job)
-            return None
-        branches = tuple(self._branch(each, window.table) for each in request.continuations)
-        score_job = ScoreJob(number, prompt, branches)
-        excess = self._excess(score_job.longest)
-        if excess:
-            return _too_long(score_job.longest, excess)
-        window.score.append(score_job)
-        return None
+    def _attempt(
+        self, window: Window, left: dict[int, Request]
+    ) -> Generator[tuple[int, Response | Failed], None, bool]:
+        """Answer what is in a window, take what is answered out of what is left, and return whether memory sufficed."""
+        try:
+            for number, response in self._answers(window):
+                del left[number]
+                yield number, response
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        return True
 
-    def _branch(self, continuation: Continuation, table: ImageTable) -> Branch:
-        text = self._maker.text(continuation.text)
-        if not len(text):
-            message = (
-                f"expected continuation {continuation.text!r} to have tokens, got none; the tokenizer drops it all"
-            )
-            raise DataError(message)
-        return Branch(self._maker.piece(continuation.lead, table) + text, len(text), len(continuation.text))
-
-    @property
-    def _reach(self) -> int | None:
-        """The longest sequence that positions allow, `None` if they go on."""
-        config = self._model.config.decoder
-        return config.max_positions if config.positions == "sinusoidal" else None
-
-    def _excess(self, length: int) -> int:
-        return max(0, length - self._reach) if self._reach is not None else 0
-
-    def _answers(self, window: _Window) -> Iterator[tuple[int, Response]]:
+    def _answers(self, window: Window) -> Iterator[tuple[int, Response]]:
         """Answer what is in a window; memory may run out."""
         forward = Forward(self._model, self._images.features(window.table.images), self._memory)
         if window.score:
@@ -285,26 +227,24 @@ class KosmosModel:
 
     def survey(self, requests: Iterable[Request]) -> Survey:
         """Count what answering the requests as one stream takes; those that cannot be answered count for nothing."""
-        window = _Window(ImageTable(self._images.digest))
+        length = self._model.config.image_tokens
+        window = Window(ImageTable(self._images.digest))
         for request in requests:
-            self._lay_out(0, request, window)
-        whole = sum(
-            len(job.prompt) * len(job.branches) + sum(len(branch.layout) - 1 for branch in job.branches)
-            for job in window.score
+            self._intake.take(0, request, window)
+        whole = sum(len(job.prompt) + len(branch.layout) - 1 for job in window.score for branch in job.branches) + sum(
+            len(job.prompt) for job in window.generated
         )
-        whole += sum(len(job.prompt) for jobs in window.generate.values() for job in jobs)
-        shared = Planted(window.score, self._model.config.image_tokens, share=True).rows
+        rows = list(every_row(Planted(window.score, length, share=True).rows))
         for jobs in window.generate.values():
-            shared += rows_shared(planted(jobs, self._model.config.image_tokens)[0])
-        read = sum(row.length for row in every_row(shared))
-        places = min(self._budget, sum(row.reach for row in every_row(shared)))
-        numbers = len(window.table.images) * self._model.config.image_tokens * self._model.config.decoder.width
+            rows += every_row(rows_shared(planted(jobs, length)[0]))
+        at_once = min(self._budget, sum(row.reach for row in rows)) * self._memory.bytes_a_place
+        numbers = len(window.table.images) * length * self._model.config.decoder.width
         return Survey(
             images=len(window.table.images),
             whole_tokens=whole,
-            shared_tokens=read,
-            new_tokens=sum(job.max_new_tokens for jobs in window.generate.values() for job in jobs),
-            memory=places * self._memory.bytes_a_place + numbers * self._dtype.itemsize,
+            shared_tokens=sum(row.length for row in rows),
+            new_tokens=sum(job.max_new_tokens for job in window.generated),
+            memory=at_once + numbers * self._dtype.itemsize,
         )
 
 
@@ -315,14 +255,6 @@ def _words(request: Request) -> int:
         return sum(len(part.split()) for part in parts) + request.max_new_tokens
     parts += [part for each in request.continuations for part in (*each.lead.parts, each.text) if isinstance(part, str)]
     return sum(len(part.split()) for part in parts)
-
-
-def _too_long(length: int, excess: int) -> Failed:
-    reason = (
-        f"expected a prompt of at most {length - excess} tokens, the model's positions, got {length}; "
-        f"ask for fewer shots or shorter texts"
-    )
-    return Failed(reason, excess)
 
 
 def device_of(name: str) -> str:

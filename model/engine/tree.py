@@ -19,6 +19,7 @@ with a copy of its keys and values. A prefix shorter than that is read again in 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -214,7 +215,7 @@ class _Cut:
         return found
 
     def _is_chain(self, nodes: Sequence[int]) -> bool:
-        return all(self._tree.parents[after] == before for before, after in zip(nodes, nodes[1:], strict=False))
+        return all(self._tree.parents[after] == before for before, after in pairwise(nodes))
 
 
 @dataclass(frozen=True, slots=True)
