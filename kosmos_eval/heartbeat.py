@@ -95,13 +95,13 @@ def call_roll(folder: Path, size: int) -> None:
 
 
 def read_sign(folder: Path, rank: int) -> Sign | None:
-    """Return a process's last sign; `None` if it is being written right now."""
+    """Return a process's last sign; `None` if it is being written right now, or the folder cannot be reached."""
     try:
         text = _path(folder, rank).read_text(encoding="utf-8").strip()
         return Sign(**json.loads(text)) if text else Sign(rank)
     except FileNotFoundError:
         return Sign(rank)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OSError):
         return None
 
 
@@ -278,8 +278,7 @@ class Watch:
 
     def _look(self, rank: int, before: Sign, passed: float) -> None:
         sign = read_sign(self._folder, rank)
-        same = sign == before
-        self._silence[rank] = self._silence[rank] + passed if same else 0.0
+        self._silence[rank] = self._silence[rank] + passed if sign in {before, None} else 0.0
         if sign is not None:
             self._signs[rank] = sign
         if rank in self._here and sign is not None and sign.state == "working" and died(self._folder, rank):
@@ -326,11 +325,11 @@ def _unlocked(folder: Path, rank: int) -> bool:
     """Return whether nobody holds a process's file, which is to say that the process is gone."""
     try:
         file = os.open(_path(folder, rank), os.O_RDONLY)
-    except FileNotFoundError:
+    except OSError:  # no file yet, or a server that does not answer
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:  # held, which is the rule
         return False
     finally:
         os.close(file)
