@@ -6,7 +6,6 @@
     │   ├── PluginError             64  a plugin that is malformed, or two of one name
     │   └── RunRefusedError         64  the run folder belongs to other work, or to another process
     ├── DataError                   65  a dataset, an image or a checkpoint that cannot be read
-    │   ├── PromptTooLongError      65  a prompt that is longer than the model's positions reach
     │   └── RequestFailedError      65  a request that the model could not take
     ├── IncompleteRunError          75  finished, and some samples failed; resuming asks them again
     └── RunInterruptedError        130  stopped half-way; the run folder can be resumed
@@ -66,24 +65,6 @@ class DataError(KosmosEvalError):
     """A dataset, an image or a checkpoint cannot be read."""
 
     exit_code: ClassVar[int] = 65
-
-
-class PromptTooLongError(DataError):
-    """A prompt is longer than the model's positions reach."""
-
-    def __init__(self, length: int, reach: int) -> None:
-        """Say how long it is.
-
-        Args:
-            length: of the prompt, in tokens.
-            reach: the most tokens that a prompt may have.
-        """
-        self.length = length
-        self.reach = reach
-        super().__init__(
-            f"expected a prompt of at most {reach} tokens, the model's positions, got {length}; "
-            f"ask for fewer shots or shorter texts"
-        )
 
 
 class RequestFailedError(DataError):
