@@ -1,9 +1,9 @@
 """How much work a plan is, and how long it will take: counted, and tried on a few samples of each cell.
 
 Counting asks the model for a `Survey` of the first requests of each unit; within a unit beginnings are shared, between
-units nothing is. Trying asks whole clusters of samples from units that are spread over the cell, more at a time while
-that fits into a few seconds; the largest pieces that fitted, which are most like whole units, give the seconds a token,
-and the survey of each unit its seconds.
+units nothing is. Trying asks whole clusters of samples from units that are spread over the cell, more at a time, up to
+whole units while that fits into a few seconds; the largest pieces, which are most like whole units, give the seconds a
+token, and the survey of each unit its seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from kosmos_eval.request import Request
 
 TRIAL_SECONDS = 5.0
-"""How long a cell is tried at most, or with one cluster if that takes longer, after a first one that warms up."""
+"""How long whole units of a cell are tried; a slow model may take three times as long to get to a whole one."""
+
+_PATIENCE = 3
+_GROWTH = 8
+_ALIKE = 0.75
 
 _GOLDEN = 0.6180339887498949
 
@@ -88,10 +92,10 @@ class CellEstimate:
 
     @property
     def basis(self) -> tuple[Trial, ...]:
-        """The trials that the estimate is made from: the largest, down to half their size; not the first, if others."""
-        largest = max(trial.samples for trial in self.trials)
+        """The trials that the estimate is made from: the largest and those about as large, the first one left out."""
         later = self.trials[1:] or self.trials  # the first also made the model ready
-        return tuple(trial for trial in later if 2 * trial.samples >= largest) or self.trials
+        largest = max(trial.samples for trial in later)
+        return tuple(trial for trial in later if trial.samples >= _ALIKE * largest)
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -207,19 +211,26 @@ def _work(samples: int, survey: Survey | None) -> float:
 
 
 def _tried(cell: Cell, units: Sequence[Unit], model: Model, budget: float) -> Iterator[Trial]:
-    """Ask pieces of a cell while time is left, twice as large ones when they will fit, and yield how each went."""
-    pieces, spent, size, warm = _Pieces(cell, units), 0.0, 1, False
+    """Ask larger and larger pieces of a cell, whole units if time allows, and yield how each went.
+
+    Small pieces take more than their share, for much is done in passes of one size; so a whole unit is worth waiting
+    for. That the next piece takes longer in proportion is the worst that is expected of it.
+    """
+    pieces, size, left = _Pieces(cell, units), 1, _PATIENCE * budget
+    warm = False
     while (piece := pieces.take(size)) is not None:
         trial = _try(cell, piece, model)
         yield trial
-        first, warm = not warm, True
-        if first:  # it may have taken long to make the model ready, which says nothing about the rest
-            continue
-        spent += trial.seconds
-        if spent + 2 * trial.seconds <= budget:
-            size = 2 * len(piece.keys)
-        elif spent + trial.seconds > budget:
-            return
+        whole = len(piece.keys) < size
+        if warm:
+            left -= trial.seconds
+            growth = min(_GROWTH, left / max(trial.seconds, 1e-9))
+            if growth < 1 or (whole and left <= (_PATIENCE - 1) * budget):
+                return
+        else:  # this one made the model ready, too; how long that took says little about the next
+            growth = _GROWTH if trial.seconds <= left else 1
+        size = max(len(piece.keys), int(len(piece.keys) * growth))
+        warm = True
 
 
 def _try(cell: Cell, piece: Unit, model: Model) -> Trial:
@@ -237,7 +248,8 @@ class _Pieces:
 
     def __init__(self, cell: Cell, units: Sequence[Unit]) -> None:
         self._cell = cell
-        self._left = deque(units[place] for place in _spread(len(units)))
+        last = len(units) - 1  # the rest of a cell, which may be smaller than any other unit
+        self._left = deque(units[place] for place in (*_spread(last), last))
 
     def take(self, size: int) -> Unit | None:
         """Return the next so many samples of a unit, or a few more, so that clusters stay whole; `None` at the end."""

@@ -95,19 +95,19 @@ def test_every_beginning_of_a_spread_is_spread(size: int) -> None:
         assert max(right - left for left, right in zip([0, *begun], [*begun, 100], strict=True)) <= 25
 
 
-def test_pieces_grow_while_twice_as_much_fits(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Timed(warm_up=0.0)
-    found = estimated(plan, model, monkeypatch, trial_seconds=130.0)
-    sizes = [trial.samples for trial in found.cells[0].trials]
-    assert sizes == [3, 3, 6, 12, 24]  # 90 seconds; 48 more samples would take 96, and 24 more 48
-    assert sum(trial.seconds for trial in found.cells[0].trials[1:]) <= 130
+def test_pieces_grow_to_a_whole_unit_while_time_is_left(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cell,) = estimated(plan, Timed(warm_up=0.0), monkeypatch, trial_seconds=60.0).cells
+    assert [trial.samples for trial in cell.trials] == [3, 24, len(plan.units[0].keys)]
+    assert cell.basis == cell.trials[-1:]
+    (cell,) = estimated(plan, Timed(warm_up=0.0), monkeypatch, trial_seconds=40.0).cells
+    assert [trial.samples for trial in cell.trials] == [3, 24, 36]  # 48 of 120 seconds, then what fits into the rest
+    assert [trial.samples for trial in cell.basis] == [36]
 
 
 def test_a_slow_model_is_asked_one_cluster_more_than_makes_it_ready(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = estimated(plan, Timed(), monkeypatch, trial_seconds=10.0)
-    (cell,) = found.cells
+    (cell,) = estimated(plan, Timed(), monkeypatch, trial_seconds=2.0).cells
     assert [(trial.samples, trial.seconds) for trial in cell.trials] == [(3, 106.0), (3, 6.0)]
     assert sum(cell.seconds) == pytest.approx(402)
 
