@@ -7,7 +7,6 @@ same batches, and with them the same bits. Only when memory runs out, passes bec
 
 from __future__ import annotations
 
-import gc
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -214,7 +213,6 @@ class KosmosModel:
 
     def _relieve(self) -> None:
         """Give back what a pass that ran out of memory has left behind."""
-        gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -234,9 +232,9 @@ class KosmosModel:
         whole = sum(len(job.prompt) + len(branch.layout) - 1 for job in window.score for branch in job.branches) + sum(
             len(job.prompt) for job in window.generated
         )
-        rows = list(every_row(Planted(window.score, length, share=True).rows))
+        rows = list(every_row(Planted(window.score, length, self._budget).rows))
         for jobs in window.generate.values():
-            rows += every_row(rows_shared(planted(jobs, length)[0]))
+            rows += every_row(rows_shared(planted(jobs, length)[0], self._budget))
         at_once = min(self._budget, sum(row.reach for row in rows)) * self._memory.bytes_a_place
         numbers = len(window.table.images) * length * self._model.config.decoder.width
         return Survey(

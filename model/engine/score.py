@@ -80,12 +80,13 @@ class Planted:
         rows: in which it is read.
     """
 
-    def __init__(self, jobs: Sequence[ScoreJob], image_length: int, *, share: bool) -> None:
+    def __init__(self, jobs: Sequence[ScoreJob], image_length: int, budget: int, *, share: bool = True) -> None:
         """Plant the jobs.
 
         Args:
             jobs: in any order.
             image_length: embeddings an image.
+            budget: most places of one forward pass.
             share: whether sequences share what they have in common.
         """
         self.tree = PrefixTree(image_length)
@@ -100,7 +101,7 @@ class Planted:
         self._logprobs = np.zeros(len(self._owners), np.float32)
         self._greedy = np.zeros(len(self._owners), bool)
         self._missing = np.bincount(self._owners, minlength=len(jobs))
-        self.rows = rows_shared(self.tree) if share else rows_alone(self.tree, self._ends)
+        self.rows = rows_shared(self.tree, budget) if share else rows_alone(self.tree, self._ends)
 
     def _plant(self, number: int, job: ScoreJob) -> None:
         stem = self.tree.add(job.prompt.symbols)[-1]
@@ -174,7 +175,7 @@ def score(forward: Forward, jobs: Sequence[ScoreJob], budget: int, way: Way) -> 
         budget: most places of one forward pass.
         way: how rows are made and batched.
     """
-    planted = Planted(jobs, forward.model.config.image_tokens, share=way.share)
+    planted = Planted(jobs, forward.model.config.image_tokens, budget, share=way.share)
     for read in Reader(forward, planted.tree, budget, way).reads(planted.rows):
         for number in planted.take(read, forward):
             yield jobs[number].number, planted.result(number)

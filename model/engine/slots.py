@@ -186,7 +186,7 @@ def continued(
     ends: dict[int, list[C]] = {}
     for node, (_, answer) in zip(nodes, asked, strict=True):
         ends.setdefault(node, []).append(answer)
-    rows = rows_shared(tree) if way.share else rows_alone(tree, ends)
+    rows = rows_shared(tree, budget) if way.share else rows_alone(tree, ends)
     beams = asked[0][0].beams
     widest = max(job.longest for job, _ in asked)
     most = max(1, (way.rows or min(_MOST_SLOTS, budget // widest)) // beams)

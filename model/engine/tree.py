@@ -130,9 +130,14 @@ def rows_alone(tree: PrefixTree, last: Iterable[int]) -> list[Row]:
     return [Row(tree.path(node), tree.ends[node]) for node in dict.fromkeys(last) if node != ROOT]
 
 
-def rows_shared(tree: PrefixTree) -> list[Row]:
-    """Return the rows that read every node of a tree, what is shared once; those behind a trunk are within its row."""
-    return _Cut(tree).rows
+def rows_shared(tree: PrefixTree, most: int) -> list[Row]:
+    """Return the rows that read every node of a tree, what is shared once; those behind a trunk are within its row.
+
+    Args:
+        tree: to be read.
+        most: embeddings of a row with branches.
+    """
+    return _Cut(tree, min(most, _MOST_PACKED)).rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +162,9 @@ class _Siblings:
 class _Cut:
     """Cuts a tree into rows."""
 
-    def __init__(self, tree: PrefixTree) -> None:
+    def __init__(self, tree: PrefixTree, most: int) -> None:
         self._tree = tree
+        self._most = most
         self._children: list[list[int]] = [[] for _ in tree.parents]
         self._sizes = [tree.width(node) for node in range(len(tree))]
         self.rows: list[Row] = []
@@ -179,9 +185,9 @@ class _Cut:
         pack: Row | None = None
         for top in siblings.tops:
             size = self._sizes[top]
-            if siblings.extra + size > _MOST_PACKED:
+            if siblings.extra + size > self._most:
                 yield from self._cut(top, siblings)
-            elif siblings.behind and pack is not None and pack.length + size <= _MOST_PACKED:
+            elif siblings.behind and pack is not None and pack.length + size <= self._most:
                 pack.nodes += self._subtree(top)
                 pack.length += size
                 pack.chain = False

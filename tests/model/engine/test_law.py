@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kosmos_eval.model.engine import KosmosModel
+from kosmos_eval.model.engine.model import WAYS
 from kosmos_eval.model.preprocess import pixels_of
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Generate, Generated, LogLikelihood, Score, Scored
@@ -121,6 +122,23 @@ def test_any_batch_size_answers_as_full_forward_passes_do(
     naive = Naive(model, tokenizer)
     answers = dict(KosmosModel(model, tokenizer, batch_size).answer(requests))
     assert sorted(answers) == [number for number, _ in requests]
+    for number, request in requests:
+        expect_close(answers[number], naive.answer(request))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_answers_as_full_forward_passes_do(
+    model: Kosmos,
+    tokenizer: SegmentTokenizer,
+    make_requests: Callable[[int], list[tuple[int, Request]]],
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    monkeypatch.setattr("kosmos_eval.model.engine.tree._MOST_PACKED", 40)  # so that there are trunks
+    monkeypatch.setattr("kosmos_eval.model.engine.tree._LEAST_TRUNK", 6)
+    requests = make_requests(11) + [(100 + number, request) for number, request in make_requests(12)]
+    naive = Naive(model, tokenizer)
+    answers = dict(KosmosModel(model, tokenizer).ways()[way].answer(requests))
     for number, request in requests:
         expect_close(answers[number], naive.answer(request))
 
