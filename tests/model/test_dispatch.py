@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kosmos_eval.model.engine.layout import SegmentTokenizer
     from kosmos_eval.model.kosmos import Kosmos
     from kosmos_eval.prompt import Image
-    from kosmos_eval.request import Request, Response
+    from kosmos_eval.request import Failed, Request, Response
 
 pytestmark = pytest.mark.usefixtures("letters_on_disk")
 
@@ -66,11 +66,13 @@ def on_disk(folder: Path, memory: str = "cpu:20KB", dtype: torch.dtype = torch.f
     return spread(folder, {"device_map": "auto", "max_memory": memory, "offload_folder": offload}, dtype)
 
 
-def answers(model: Kosmos, tokenizer: SegmentTokenizer, requests: list[tuple[int, Request]]) -> dict[int, Response]:
+def answers(
+    model: Kosmos, tokenizer: SegmentTokenizer, requests: list[tuple[int, Request]]
+) -> dict[int, Response | Failed]:
     return dict(KosmosModel(model, tokenizer).answer(requests))
 
 
-def assert_alike(one: dict[int, Response], other: dict[int, Response]) -> None:
+def assert_alike(one: dict[int, Response | Failed], other: dict[int, Response | Failed]) -> None:
     """All tokens and choices are the same, and all log-probabilities to rounding."""
     assert one.keys() == other.keys()
     for number, answer in one.items():
@@ -80,6 +82,7 @@ def assert_alike(one: dict[int, Response], other: dict[int, Response]) -> None:
             assert (answer.tokens, answer.text) == (same.tokens, same.text)
             assert answer.logprobs == pytest.approx(same.logprobs, abs=1e-5)
         else:
+            assert isinstance(answer, Scored)
             assert isinstance(same, Scored)
             for mine, theirs in zip(answer.continuations, same.continuations, strict=True):
                 assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-5)

@@ -18,7 +18,7 @@ from kosmos_eval.model.engine.layout import Layout
 from kosmos_eval.model.engine.memory import Memory
 from kosmos_eval.model.preprocess import pixels_of
 from kosmos_eval.prompt import Image, Prompt
-from kosmos_eval.request import Generate, Generated
+from kosmos_eval.request import Failed, Generate, Generated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -119,7 +119,7 @@ class Reference:
         return Generated(text, found.tokens, found.logprobs, "length")
 
 
-def expect_close(got: Response, want: Response) -> None:
+def expect_close(got: Response | Failed, want: Response | Failed) -> None:
     assert isinstance(got, Generated)
     assert isinstance(want, Generated)
     assert (got.text, got.tokens, got.stop_reason) == (want.text, want.tokens, want.stop_reason)
@@ -192,7 +192,7 @@ def test_a_stop_text_that_spans_tokens_ends_a_beam(model: Kosmos, tokenizer: Seg
 def test_swapping_two_images_changes_the_answer_of_their_own_prompt_alone(
     ending: Kosmos, tokenizer: SegmentTokenizer, make_picture: Callable[[int], Image]
 ) -> None:
-    def answers(first: int, second: int) -> dict[int, Response]:
+    def answers(first: int, second: int) -> dict[int, Response | Failed]:
         middle = Prompt.of("one", make_picture(first), "or", make_picture(second), "which")
         others = [Prompt.of("see", make_picture(0), make_picture(1)), Prompt.of(make_picture(1), "what is it")]
         prompts = enumerate([others[0], middle, others[1]])

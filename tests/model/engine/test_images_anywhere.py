@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kosmos_eval.model.engine.layout import SegmentTokenizer
     from kosmos_eval.model.kosmos import Kosmos
-    from kosmos_eval.request import Request, Response
+    from kosmos_eval.request import Failed, Request, Response
 
 Parts = tuple[str | int, ...]
 """A prompt in small: texts, and numbers of pictures."""
@@ -28,7 +28,7 @@ once = settings(
 )
 
 
-def likelihoods(response: Response) -> list[tuple[float, ...]]:
+def likelihoods(response: Response | Failed) -> list[tuple[float, ...]]:
     assert isinstance(response, Scored)
     return [each.logprobs for each in response.continuations]
 

@@ -12,7 +12,7 @@ from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.engine.model import WAYS
 from kosmos_eval.model.preprocess import pixels_of
 from kosmos_eval.prompt import Image, Prompt
-from kosmos_eval.request import Generate, Generated, LogLikelihood, Score, Scored
+from kosmos_eval.request import Failed, Generate, Generated, LogLikelihood, Score, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,13 +99,14 @@ class Naive:
                 return Generated(text, tuple(tokens), tuple(logprobs), "length")
 
 
-def expect_close(got: Response, want: Response) -> None:
+def expect_close(got: Response | Failed, want: Response | Failed) -> None:
     if isinstance(want, Generated):
         assert isinstance(got, Generated)
         assert (got.text, got.tokens, got.stop_reason) == (want.text, want.tokens, want.stop_reason)
         assert got.logprobs == pytest.approx(want.logprobs, abs=TOLERANCE)
         return
     assert isinstance(got, Scored)
+    assert isinstance(want, Scored)
     for one, other in zip(got.continuations, want.continuations, strict=True):
         assert (one.tokens, one.characters, one.greedy) == (other.tokens, other.characters, other.greedy)
         assert one.logprobs == pytest.approx(other.logprobs, abs=TOLERANCE)

@@ -67,7 +67,7 @@ class Scarce:
         self.refused = 0
         original = model.decoder.forward
 
-        def forward(embeddings: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        def forward(embeddings: torch.Tensor, *others: Any) -> torch.Tensor:  # noqa: ANN401  as they came
             if embeddings.shape[0] * embeddings.shape[1] > self.most:
                 self.refused += 1
                 message = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."
@@ -126,7 +126,8 @@ def test_a_request_too_big_for_the_machine_fails_alone(
     engine = KosmosModel(model, tokenizer)
     before = engine.facts["tokens_a_pass"]
     scarce.most = 200
-    big = [(90, Generate(Prompt.of("abcdefgh" * 26), 2)), (91, Score(Prompt.of("x" * 210), (Continuation("y"),)))]
+    long, longer = Prompt.of("abcdefgh" * 26), Prompt.of("x" * 210)
+    big: list[tuple[int, Request]] = [(90, Generate(long, 2)), (91, Score(longer, (Continuation("y"),)))]
     found = dict(engine.answer([*requests[:7], *big, *requests[7:]]))
     for number in (90, 91):
         failed = found.pop(number)
