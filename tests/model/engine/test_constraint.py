@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosmos_eval.errors import DataError, UsageError
+from kosmos_eval.model.checkpoint import load_kosmos
 from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.engine.constraint import Trie, TrieMaker
 from kosmos_eval.model.preprocess import pixels_of
+from kosmos_eval.model.specs import embedded_folder
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Continuation, Generate, Generated, Score, Scored
 
@@ -205,3 +207,37 @@ def test_a_trie_is_made_once_for_a_constraint(
     answers = ask(model, tokenizer, *requests)
     assert made == [1000]
     assert all(answer.text in names for answer in answers)
+
+
+NAMES = (
+    "red fox", "kit fox", "Arctic fox", "grey fox", "fox", "polar bear", "brown bear", "bear", "bearskin hat",
+    "sea lion", "lion", "lionfish", "tiger", "tiger shark", "tiger beetle", "tiger cat", "St. Bernard",
+    "Band-Aid", "CRT monitor",
+)  # fmt: skip
+
+
+def test_real_names_under_a_real_tokenizer_are_answered_as_exhaustive_scoring_ranks_them(
+    make_picture: Callable[[int], Image],
+) -> None:
+    model, tokenizer = load_kosmos(embedded_folder("kosmos-tiny"), "cpu", torch.float32)
+    engine = KosmosModel(model, tokenizer)
+    for number in range(3):
+        prompt = Prompt.of(make_picture(number), "The photo of the")
+        asked: list[Request] = [
+            Generate(prompt, 30, (), len(NAMES), 0.0, constraint=NAMES),
+            Generate(prompt, 30, constraint=NAMES),
+            Score(prompt, tuple(map(Continuation, NAMES))),
+        ]
+        answers = dict(engine.answer(enumerate(asked)))
+        best, greedy, scored = answers[0], answers[1], answers[2]
+        assert isinstance(best, Generated)
+        assert isinstance(greedy, Generated)
+        assert isinstance(scored, Scored)
+        totals = {}
+        for name, likelihood in zip(NAMES, scored.continuations, strict=True):
+            assert tokenizer.decode(likelihood.tokens) == name
+            end = float(next_logprobs(model, tokenizer, prompt, list(likelihood.tokens))[-1, tokenizer.eos])
+            totals[name] = likelihood.total + end
+        assert best.text == max(totals, key=lambda name: totals[name])
+        assert sum(best.logprobs) == pytest.approx(totals[best.text], abs=TOLERANCE)
+        expect_close(greedy, naive_greedy(model, tokenizer, asked[1]))  # type: ignore[arg-type]  # the second is one
