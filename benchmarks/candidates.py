@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bench.answers import check, totals
+from bench.answers import Renewed, check, totals
 from bench.measure import Row, Timed, arguments, finish, in_turns
 from bench.peers import Peer, Place
 from bench.shapes import (
@@ -32,7 +32,6 @@ from bench.shapes import (
     words,
 )
 
-from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.tokenizer import Tokenizer
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Continuation, Score
@@ -63,6 +62,7 @@ class Case:
     pictures: int = 1
     requests: list[Score] = field(init=False)
     peer: Peer = field(init=False)
+    engine: Renewed = field(init=False)
 
     def __post_init__(self) -> None:
         model, tokenizer = self.shape.model(self.vocabulary), NumberTokenizer(self.vocabulary)
@@ -75,25 +75,20 @@ class Case:
         pictures = [noise(number, side) for number in range(self.pictures)]
         self.requests = [Score(Prompt.of(*shown, picture, text), names) for picture in pictures]
         self.peer = Peer(model, tokenizer, self.requests)
-        self._weights = model, tokenizer
+        self.engine = Renewed(model, tokenizer)
 
     @cached_property
     def floor(self) -> float:
         """Seconds of what cannot be spared."""
         return self.peer.floor()
 
-    def engine(self) -> KosmosModel:
-        """Return the model anew: one that has seen a picture before would not encode it again."""
-        return KosmosModel(*self._weights)
-
     def ours(self) -> dict[Place, float]:
         """Return the scores of all requests, asked together."""
-        return totals(self.engine(), self.requests)
+        return totals(self.engine.model, self.requests)
 
     def apart(self) -> dict[Place, float]:
         """Return the same scores, each picture asked about in a call of its own."""
-        engine = self.engine()
-        found = [totals(engine, [request]) for request in self.requests]
+        found = [totals(self.engine.model, [request]) for request in self.requests]
         return {(number, at): each[0, at] for number, each in enumerate(found) for _, at in each}
 
 
@@ -137,7 +132,7 @@ class Comparison:
         self, against: str, other: Callable[[], dict[Place, float]], scale: float, bar: float | None, note: str
     ) -> Row:
         ways = {"ours": self.case.ours, "theirs": other}
-        timed: dict[str, Timed[dict[Place, float]]] = in_turns(ways, self.repeats)
+        timed: dict[str, Timed[dict[Place, float]]] = in_turns(ways, self.repeats, self.case.engine.renew)
         apart = check(timed["ours"].answer, timed["theirs"].answer, self.case.peer.options)
         seconds = timed["theirs"].seconds * scale
         return Row(

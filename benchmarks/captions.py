@@ -24,11 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import transformers
-from bench.answers import check_tokens, written
+from bench.answers import Renewed, check_tokens, written
 from bench.measure import Row, arguments, finish, in_turns
 from bench.shapes import KOSMOS_2_VOCABULARY, TINY_VOCABULARY, NumberTokenizer, noise, words
 
-from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.kosmos import Kosmos
 from kosmos_eval.model.layouts import HEAD, TRANSFORMERS, transformers_config
 from kosmos_eval.model.preprocess import pixels_of
@@ -67,14 +66,14 @@ class Pair:
     """The same model twice.
 
     Attributes:
-        model: ours.
+        engine: ours.
         theirs: transformers'.
         tokenizer: of both.
         latents: embeddings a picture.
         side: of a picture.
     """
 
-    model: Kosmos
+    engine: Renewed
     theirs: Any
     tokenizer: NumberTokenizer
     latents: int
@@ -95,11 +94,11 @@ class Pair:
         assert not loaded.unexpected_keys, loaded
         theirs.tie_weights()
         tokenizer = NumberTokenizer(config.decoder.vocabulary)
-        return cls(model, theirs, tokenizer, config.image_tokens, config.image_size)
+        return cls(Renewed(model, tokenizer), theirs, tokenizer, config.image_tokens, config.image_size)
 
     def our_answers(self, requests: Sequence[Generate]) -> list[list[int]]:
-        """Return what our engine writes; it is made anew, for one that has seen a picture would not encode it again."""
-        return [list(each.tokens) for each in written(KosmosModel(self.model, self.tokenizer), requests)]
+        """Return what our engine writes."""
+        return [list(each.tokens) for each in written(self.engine.model, requests)]
 
     @torch.inference_mode()
     def their_answers(self, requests: Sequence[Generate], rows: int, *, by_length: bool = False) -> list[list[int]]:
@@ -148,7 +147,7 @@ def compare(
         ways[f"batches of {rows}"] = partial(pair.their_answers, requests, rows)
         if mixed and rows < len(requests):
             ways[f"batches of {rows}, sorted by length"] = partial(pair.their_answers, requests, rows, by_length=True)
-    timed = in_turns(ways, options.repeats)
+    timed = in_turns(ways, options.repeats, pair.engine.renew)
     ours = timed.pop("ours")
     lengths = [len(answer) for answer in ours.answer]
     assert lengths == [request.max_new_tokens for request in requests], "an answer ended of itself"

@@ -15,20 +15,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bench.answers import check_tokens, written
+from bench.answers import Renewed, check_tokens, written
 from bench.measure import Row, arguments, finish, in_turns
 from bench.shapes import KOSMOS_2_VOCABULARY, SMALL, TINY, TOY, NumberTokenizer, words
 from bench.tasks import first_requests
 
 from kosmos_eval.model.checkpoint import load_kosmos
-from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.tokenizer import Tokenizer
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Generate
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from kosmos_eval.request import Generated
 
@@ -54,20 +53,12 @@ def numbered(requests: Sequence[Generate], vocabulary: int) -> list[Generate]:
     return [Generate(Prompt.of(*map(as_numbers, request.prompt.parts)), _NEW_TOKENS) for request in requests]
 
 
-def compare(title: str, make: Callable[[], KosmosModel], requests: Sequence[Generate], bar: float, repeats: int) -> Row:
-    """Return the row of requests that are asked with and without sharing.
-
-    Args:
-        title: of the row.
-        make: returns a model that has seen no picture yet; one that has would not encode it again.
-        requests: to be asked.
-        bar: of the row.
-        repeats: of each way.
-    """
-    ways = {"ours": lambda: written(make(), requests)}
+def compare(title: str, engine: Renewed, requests: Sequence[Generate], bar: float, repeats: int) -> Row:
+    """Return the row of requests that are asked with and without sharing."""
+    ways = {"ours": lambda: written(engine.model, requests)}
     for name in _UNSHARED:
-        ways[name] = partial(_unshared, make, name, requests)
-    timed = in_turns(ways, repeats)
+        ways[name] = partial(_unshared, engine, name, requests)
+    timed = in_turns(ways, repeats, engine.renew)
     ours = timed.pop("ours")
     for each in timed.values():
         check_tokens([answer.tokens for answer in ours.answer], [answer.tokens for answer in each.answer])
@@ -78,8 +69,8 @@ def compare(title: str, make: Callable[[], KosmosModel], requests: Sequence[Gene
     return Row(title, against, ours.seconds, timed[best].seconds, at_least=bar, note=note)
 
 
-def _unshared(make: Callable[[], KosmosModel], way: str, requests: Sequence[Generate]) -> list[Generated]:
-    return written(make().ways()[way], requests)
+def _unshared(engine: Renewed, way: str, requests: Sequence[Generate]) -> list[Generated]:
+    return written(engine.model.ways()[way], requests)
 
 
 def rows(options: argparse.Namespace) -> list[Row]:
@@ -92,11 +83,11 @@ def rows(options: argparse.Namespace) -> list[Row]:
         kind = "five questions a picture" if shots == 0 else "fixed exemplars"
         title = f"VQA, {len(requests)} questions, {shots}-shot, {kind}"
         if options.only in (name := f"{title}, kosmos-tiny"):
-            make = partial(KosmosModel, *load_kosmos(TINY))
-            found.append(compare(name, make, requests, bar, options.repeats))
+            engine = Renewed(*load_kosmos(TINY))
+            found.append(compare(name, engine, requests, bar, options.repeats))
         if options.only in (name := f"{title}, small, vocabulary 65k"):
-            make = partial(KosmosModel, shape.model(KOSMOS_2_VOCABULARY), NumberTokenizer(KOSMOS_2_VOCABULARY))
-            found.append(compare(name, make, numbered(requests, KOSMOS_2_VOCABULARY), bar, options.repeats))
+            engine = Renewed(shape.model(KOSMOS_2_VOCABULARY), NumberTokenizer(KOSMOS_2_VOCABULARY))
+            found.append(compare(name, engine, numbered(requests, KOSMOS_2_VOCABULARY), bar, options.repeats))
     return found
 
 

@@ -16,14 +16,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bench.answers import check, totals
+from bench.answers import Renewed, check, totals
 from bench.measure import Row, arguments, finish, in_turns
 from bench.peers import Peer
 from bench.shapes import KOSMOS_2_VOCABULARY, SMALL, TINY, TOY, NumberTokenizer, noise, words
 from bench.tasks import first_requests
 
 from kosmos_eval.model.checkpoint import load_kosmos
-from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Continuation, Score
 
@@ -55,15 +54,14 @@ def compare(
 ) -> list[Row]:
     """Return a row for each of the two ways of others."""
     held = "each" if title.endswith("kosmos-tiny") else "once"
-    peer = Peer(model, tokenizer, requests)
+    peer, engine = Peer(model, tokenizer, requests), Renewed(model, tokenizer)
     batches = peer.whole_batches()
     ways = {
-        # Anew each time: a model that has seen a picture before would not encode it again.
-        "ours": lambda: totals(KosmosModel(model, tokenizer), requests),
+        "ours": lambda: totals(engine.model, requests),
         "once": lambda: peer.whole(batches),
         "each": lambda: peer.whole(batches, images_each=True),
     }
-    timed = in_turns(ways, options.repeats)
+    timed = in_turns(ways, options.repeats, engine.renew)
     ours, floor = timed["ours"], peer.floor()
     rows = []
     for name, pictures in (("once", "pictures encoded once"), ("each", "pictures encoded each time")):

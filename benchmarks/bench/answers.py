@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.measure import TOLERANCE
 
+from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.request import Generated, Scored
 
 if TYPE_CHECKING:
@@ -14,11 +15,29 @@ if TYPE_CHECKING:
     from bench.peers import Option, Place
 
     from kosmos_eval.language_model import Model
+    from kosmos_eval.model.engine.layout import SegmentTokenizer
+    from kosmos_eval.model.kosmos import Kosmos
     from kosmos_eval.request import Generate, Score
 
 
 class AnswersDifferError(Exception):
     """Two ways through the same weights gave different answers, so their times cannot be compared."""
+
+
+class Renewed:
+    """An engine that can be taken anew; `model` has seen no picture since, and would not encode one again.
+
+    Attributes:
+        model: that is asked.
+    """
+
+    def __init__(self, weights: Kosmos, tokenizer: SegmentTokenizer) -> None:
+        self._weights, self._tokenizer = weights, tokenizer
+        self.model = KosmosModel(weights, tokenizer)
+
+    def renew(self) -> None:
+        """Take a new one, behind the same weights."""
+        self.model = KosmosModel(self._weights, self._tokenizer)
 
 
 def totals(model: Model, requests: Sequence[Score]) -> dict[Place, float]:

@@ -96,20 +96,25 @@ class Timed(Generic[T]):
     answer: T
 
 
-def in_turns(ways: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, Timed[T]]:
+def in_turns(
+    ways: Mapping[str, Callable[[], T]], repeats: int, before: Callable[[], object] = lambda: None
+) -> dict[str, Timed[T]]:
     """Return the median time of each way, all taken in turns, so that a machine that slows down slows all of them.
 
     Args:
         ways: by name; the first is run once more beforehand, which nobody times.
         repeats: of each way; of one that takes longer than 20 seconds, the first has to do.
+        before: called before each, outside the time.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     answers: dict[str, T] = {}
+    before()
     next(iter(ways.values()))()
     for turn in range(repeats):
         for name, way in ways.items():
             if turn and times[name][0] > _LONG:
                 continue
+            before()
             clock = time.perf_counter()
             answers[name] = way()
             times[name].append(time.perf_counter() - clock)
