@@ -160,8 +160,8 @@ def rows(options: argparse.Namespace) -> list[Row]:
     if options.only in (title := f"{many} names a picture, small, vocabulary 65k"):
         each = compare(title, Case(small, KOSMOS_2_VOCABULARY, many))
         found += [
-            each.whole(4, 30),
-            each.whole(4, None, share_last=True),
+            each.whole(8, 30),
+            each.whole(8, None, share_last=True),
             each.cached(4, 5),
             each.cached(4, None, by_length=True),
         ]

@@ -112,7 +112,7 @@ def compare(title: str, model: Kosmos, requests: Sequence[Score], repeats: int) 
 
 def rows(options: argparse.Namespace) -> list[Row]:
     """Return the rows whose name the flags ask for."""
-    shape, items, vocabulary = (TOY, 3, TINY_VOCABULARY) if options.quick else (SMALL, 60, KOSMOS_2_VOCABULARY)
+    shape, items, vocabulary = (TOY, 3, TINY_VOCABULARY) if options.quick else (SMALL, 40, KOSMOS_2_VOCABULARY)
     model = shape.model(vocabulary)
     found: list[Row] = []
     if options.only in (title := f"multiple choice, {items} items, four endings, small, vocabulary 65k"):

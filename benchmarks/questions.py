@@ -78,7 +78,7 @@ def rows(options: argparse.Namespace) -> list[Row]:
     found: list[Row] = []
     shape = TOY if options.quick else SMALL
     for shots, bar in _BARS.items():
-        count = 5 if options.quick else 200
+        count = 5 if options.quick else 100
         requests = [each for each in first_requests("vqav2", shots, count) if isinstance(each, Generate)]
         kind = "five questions a picture" if shots == 0 else "fixed exemplars"
         title = f"VQA, {len(requests)} questions, {shots}-shot, {kind}"

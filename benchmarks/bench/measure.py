@@ -36,7 +36,7 @@ RESULTS = ROOT / "build" / "bench"
 TOLERANCE = 1e-4
 """Nats a token by which answers of two ways may differ."""
 
-_LONG = 20.0
+_LONG = 10.0
 _VERSIONS = ("torch", "transformers", "lm_eval")
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ def in_turns(
 
     Args:
         ways: by name; the first is run once more beforehand, which nobody times.
-        repeats: of each way; of one that takes longer than 20 seconds, the first has to do.
+        repeats: of each way; of one that takes longer than 10 seconds, the first has to do.
         before: called before each, outside the time.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
