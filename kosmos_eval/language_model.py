@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from kosmos_eval.prompt import Image
     from kosmos_eval.request import Failed, Request, Response
 
 
@@ -50,6 +51,15 @@ class Model(Protocol):
             the same answers bit for bit, whatever the model answered before and however many threads it has. That
             is what makes results independent of process count and crashes.
         """
+        ...
+
+
+@runtime_checkable
+class Anticipating(Protocol):
+    """A model that can decode pictures before it is asked about them."""
+
+    def expect(self, images: Iterable[Image]) -> None:
+        """Take a guess at the images of the next stream of requests; it may be wrong, and no answer depends on it."""
         ...
 
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from kosmos_eval.ask import ask_unit
 from kosmos_eval.errors import DataError, KosmosEvalError
 from kosmos_eval.heartbeat import Heart, Watch, died
-from kosmos_eval.joined import neighbours
+from kosmos_eval.joined import joined_size, neighbours
 from kosmos_eval.journal import Journal, UnitTiming
-from kosmos_eval.language_model import ModelOptions
+from kosmos_eval.language_model import Anticipating, ModelOptions
 from kosmos_eval.lock import attend
 from kosmos_eval.record import read_run
 from kosmos_eval.run_folder import read_units, reopen
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from kosmos_eval.config import RunConfig
     from kosmos_eval.language_model import Model
-    from kosmos_eval.plan import Plan, Unit
+    from kosmos_eval.plan import Cell, Plan, Unit
+    from kosmos_eval.prompt import Image
 
 _MKL_REPRODUCIBLE = "AVX2,STRICT"
 _INTERRUPTED = 130
@@ -67,16 +68,33 @@ def model_options(config: RunConfig) -> ModelOptions:
     return ModelOptions(device, config.dtype, config.batch_size, config.model_args)
 
 
-def work(plan: Plan, units: Iterable[Unit], model: Model, journal: Journal, heart: Heart) -> None:
-    """Ask unit after unit, each committed before the next."""
-    for unit in units:
+def work(plan: Plan, units: Iterable[tuple[Unit, Unit | None]], model: Model, journal: Journal, heart: Heart) -> None:
+    """Ask unit after unit, each committed before the next.
+
+    Args:
+        plan: of the run.
+        units: to be done, each taken when the one before it is committed, and beside it a guess at the next one.
+        model: that is asked.
+        journal: of this process.
+        heart: of this process.
+    """
+    for unit, later in units:
         heart.say(unit=unit.id)
+        if later is not None and isinstance(model, Anticipating):
+            model.expect(_images(plan.cell(later.cell), later))
         started, clock = time.time(), time.perf_counter()
         answers = ask_unit(unit, plan.cell(unit.cell), model)
         requests = sum(len(exchanges) for exchanges in answers.values())
         timing = UnitTiming(len(answers), requests, started, time.perf_counter() - clock)
         journal.commit(unit.id, answers, timing)
         heart.say(done=len(unit.keys))
+
+
+def _images(cell: Cell, unit: Unit) -> Iterator[Image]:
+    """Yield the images of a unit's samples, each sample's exemplars first."""
+    for key in unit.keys:
+        for each in (*cell.exemplars(cell.samples[key]), cell.samples[key]):
+            yield from each.images
 
 
 def claims(units: Iterable[Unit], folder: Path, check: Callable[[], None]) -> Iterator[Unit]:
@@ -113,7 +131,10 @@ def run_rank(folder: Path, launch: str, heart: Heart, plan: Plan, check: Callabl
     """
     claimed = folder / "claims" / launch
     left = frozenset(json.loads((claimed / "left.json").read_text(encoding="utf-8")))
-    taken = claims((unit for unit in read_units(folder) if unit.id in left), claimed, check)
+    units = [unit for unit in read_units(folder) if unit.id in left]
+    # While this process is at one, each of the others takes one of those that follow.
+    later = {unit.id: other for unit, other in zip(units, units[joined_size() :], strict=False)}
+    taken = ((unit, later.get(unit.id)) for unit in claims(units, claimed, check))
     first = next(taken, None)
     if first is None:
         return

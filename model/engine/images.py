@@ -92,6 +92,9 @@ class ImageStore:
         self._kept: OrderedDict[str, Float[Tensor, "L D"]] = OrderedDict()
         self._expected: deque[Image] = deque()
         self._coming: dict[int, _Coming] = {}
+        self._guessed: tuple[Image, ...] = ()
+        self._past: tuple[Image, ...] = ()
+        self._later: deque[Image] = deque()
         self._workers = ThreadPoolExecutor(workers or min(_MOST_WORKERS, torch.get_num_threads()), "images")
         weakref.finalize(self, self._workers.shutdown, wait=False, cancel_futures=True)
 
@@ -102,13 +105,25 @@ class ImageStore:
         """
         if self.rows:
             self._expected.extend(images)
-            self._start(self._expected, self.ahead)
+            self._start_next()
 
-    def forget(self) -> None:
-        """Expect nothing any more, and let go of all pixels; embeddings are kept."""
-        self._expected.clear()
-        for key in list(self._coming):
-            self._coming.pop(key).pixels.cancel()
+    def guess(self, images: Iterable[Image]) -> None:
+        """Let workers read images that are likely to be asked for later on, when nothing that is expected is left.
+
+        A new guess takes the place of an earlier one, whose pixels are let go by the next `forget`.
+        """
+        self._past, self._guessed = (*self._past, *self._guessed), tuple(images)
+        self._later = deque(self._guessed)
+        self._start_next()
+
+    def forget(self, images: Iterable[Image]) -> None:
+        """Expect these images no more, and let go of their pixels; embeddings are kept."""
+        guessed = {id(image) for image in self._guessed}
+        gone = {id(image) for image in (*images, *self._past)} - guessed
+        self._past = ()
+        self._expected = deque(image for image in self._expected if id(image) not in gone)
+        self._let_go(gone, ())
+        self._start_next()
 
     def digest(self, image: Image) -> str:
         """Return an image's digest; if a worker has the picture in hand, wait for it rather than open it once more.
@@ -122,7 +137,7 @@ class ImageStore:
         if coming is not None and self._expected and self._expected[0].known_digest is None:
             # More pictures than may wait: better that all are opened by workers, and some twice, than one by one here.
             del self._coming[id(image)]
-            self._start(self._expected, self.ahead)
+            self._start_next()
         return image.digest
 
     @torch.inference_mode()
@@ -147,7 +162,7 @@ class ImageStore:
             for image in images:
                 self._start(left, most)
                 if not left:
-                    self._start(self._expected, self.ahead)
+                    self._start_next()
                 digest, pixels = self._take(image)
                 sources.append(firsts.setdefault(digest, len(sources)))
                 if sources[-1] != len(sources) - 1:
@@ -164,8 +179,14 @@ class ImageStore:
                 self._encode(batch, found, firsts)
         finally:
             self._let_go(own, firsts)
-        self._start(self._expected, self.ahead)
+        self._start_next()
         return found if len(firsts) == len(images) else found[torch.tensor(sources, device=self._device)]
+
+    def _start_next(self) -> None:
+        """Give the workers what is expected, and if that is all under way, what is guessed."""
+        self._start(self._expected, self.ahead)
+        if self.rows and not self._expected:
+            self._start(self._later, self.ahead)
 
     def _start(self, queue: deque[Image], most: int) -> None:
         """Give the workers the next pictures of a queue, until as many as may be are under way."""

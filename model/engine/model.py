@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kosmos_eval.language_model import ModelOptions
+    from kosmos_eval.prompt import Image
     from kosmos_eval.request import Request, Response
 
     from ..dispatch import Dispatched
@@ -142,6 +143,13 @@ class KosmosModel:
         other._way = way if way.rows else replace(way, rows=self._batch_size)  # noqa: SLF001  the same class
         return other
 
+    def expect(self, images: Iterable[Image]) -> None:
+        """Let pictures be decoded that are likely to be asked about after the requests that come now.
+
+        A new guess takes the place of an earlier one. It may be wrong; answers do not depend on it.
+        """
+        self._images.guess(images)
+
     def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
         """Answer every request; they are taken in windows of bounded size.
 
@@ -159,10 +167,11 @@ class KosmosModel:
                 size += len(request.images) * self._model.config.image_tokens + _words(request)
                 if size >= most:
                     yield from self._answer_window(taken)
+                    self._images.forget(image for _, each in taken for image in each.images)
                     taken, size = [], 0
             yield from self._answer_window(taken)
         finally:
-            self._images.forget()
+            self._images.forget(image for _, each in taken for image in each.images)
 
     def _answer_window(self, taken: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response | Failed]]:
         """Answer requests together; when memory runs out, with smaller passes, and if need be one by one."""

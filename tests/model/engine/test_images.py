@@ -110,7 +110,7 @@ def test_bits_do_not_depend_on_company_order_expectations_or_what_was_kept(
         if rng.random() < 0.5:
             store.expect([*rng.sample(images, rng.randint(0, len(images))), setting.make(rng.randrange(PICTURES))])
         if rng.random() < 0.3:
-            store.forget()
+            store.forget(rng.sample(images, rng.randint(0, len(images))))
         found = store.features(images)
         assert found.shape == (len(images), 4, 32)
         for number, row in zip(numbers, found, strict=True):
@@ -290,7 +290,7 @@ def test_the_first_unreadable_picture_in_order_is_named_and_the_store_goes_on(se
             store.features(images)
     with pytest.raises(DataError, match="image item 7: cannot be read"):
         store.digest(images[7])
-    store.forget()
+    store.forget(images)
     assert torch.equal(store.features([images[6]])[0], setting.alone[6])
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,8 @@ from kosmos_eval.request import Continuation, Failed, Generate, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import PIL.Image
 
     from kosmos_eval.model.engine.layout import SegmentTokenizer
     from kosmos_eval.model.kosmos import Kosmos
@@ -87,6 +90,32 @@ def test_requests_are_taken_as_they_come(
     answers = KosmosModel(model, tokenizer).answer(stream())
     next(answers)
     assert taken == [0]
+
+
+def test_pictures_that_are_expected_are_decoded_before_they_are_asked_about(
+    model: Kosmos, tokenizer: SegmentTokenizer, make_picture: Callable[[int], Image]
+) -> None:
+    opened: list[int] = []
+
+    def counted(number: int) -> Image:
+        def load() -> PIL.Image.Image:
+            opened.append(number)
+            return make_picture(number).load()
+
+        return Image(load, f"counted {number}")
+
+    first, second, third = counted(1), counted(2), counted(3)
+    engine = KosmosModel(model, tokenizer)
+    engine.expect([second])
+    before = dict(engine.answer([(0, Generate(Prompt.of(first, "what"), 2))]))
+    deadline = time.monotonic() + 20
+    while 2 not in opened and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sorted(opened) == [1, 2]
+    engine.expect([third])
+    after = dict(engine.answer([(1, Generate(Prompt.of(second, "what"), 2))]))
+    assert after == dict(KosmosModel(model, tokenizer).answer([(1, Generate(Prompt.of(make_picture(2), "what"), 2))]))
+    assert before == dict(KosmosModel(model, tokenizer).answer([(0, Generate(Prompt.of(make_picture(1), "what"), 2))]))
 
 
 def test_an_unreadable_image_is_an_error_that_names_it(model: Kosmos, tokenizer: SegmentTokenizer) -> None:

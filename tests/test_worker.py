@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.config import RunConfig
+from kosmos_eval.journal import Journal, JournalReader
+from kosmos_eval.plan import make_plan
+from kosmos_eval.plugins import Plugins
+from kosmos_eval.request import Generated
+from kosmos_eval.worker import work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from kosmos_eval.prompt import Image
+    from kosmos_eval.request import Request, Response
+
+
+class Silent:
+    """In place of a heart."""
+
+    def say(self, **_: object) -> None:
+        pass
+
+
+class Guessing:
+    """A model that notes what it is told to expect and what it is then asked about."""
+
+    facts: dict[str, Any] = {}  # noqa: RUF012  nothing to say
+
+    def __init__(self) -> None:
+        self.expected: list[set[str]] = []
+        self.asked: list[set[str]] = []
+
+    def expect(self, images: Iterable[Image]) -> None:
+        self.expected.append({image.digest for image in images})
+
+    def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
+        taken = list(requests)
+        self.asked.append({image.digest for _, request in taken for image in request.images})
+        return ((number, Generated("2", (7,), (-1.0,), "eos")) for number, _ in taken)
+
+
+def test_a_model_is_told_which_pictures_come_after_those_it_is_asked_about(tmp_path: Path) -> None:
+    plan = make_plan(RunConfig(tasks=("vqav2",), shots=(2,), limit=200, data="mini"), Plugins())
+    units = plan.units
+    assert len(units) > 2
+    model, journal = Guessing(), Journal(tmp_path / "journal" / "a.sqlite")
+    work(plan, zip(units, [*units[1:], None], strict=True), model, journal, Silent())  # type: ignore[arg-type]  # a stand-in
+    journal.close()
+    assert model.expected == model.asked[1:]
+    assert len(JournalReader(tmp_path / "journal").timings()) == len(units)
