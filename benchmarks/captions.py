@@ -11,7 +11,9 @@ answer ends of itself (the script makes sure), and lengths are set:
               8, 16, 32 and 64, in order of arrival and sorted by length, which nobody knows beforehand; the best of
               all counts.
     beam 5    every request is as long as every other, for what a search finds depends on where it stops. transformers
-              is tried at the same batch sizes; again the best counts. All sizes are tried once, the best one is then timed in turns with ours.
+              is tried at the same batch sizes; again the best counts.
+
+All batch sizes are tried once; the best one is then timed in turns with ours.
 """
 
 from __future__ import annotations

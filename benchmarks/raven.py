@@ -2,8 +2,8 @@
 
     python benchmarks/raven.py [--quick] [--repeats 3] [--only TEXT] [--out FOLDER]
 
-The prompts are the benchmark's own: the matrices of the mini data, which have six candidates, asked of kosmos-tiny;
-and the same with eight, on a model of random weights in KOSMOS-2's layout. The scores must agree to 1e-4 nats a token.
+The prompts are the benchmark's own: the matrices of the mini data, which have eight candidates, asked of kosmos-tiny;
+and the same with six, on a model of random weights in KOSMOS-2's layout. The scores must agree to 1e-4 nats a token.
 The other way is measured twice: with each picture's embeddings made once, and made for every sequence, as by a harness
 that hands a model one sequence with its pictures at a time. The bar is held against the first, the more generous one,
 where it can be met at all: kosmos-tiny's vision tower takes longer than its decoder, and with the pictures encoded once
@@ -37,12 +37,12 @@ _BAR = 3.0
 
 
 def matrices(count: int, side: int) -> list[Score]:
-    """Return matrices of eight panels and eight candidates, with texts as long as the prompt's."""
+    """Return matrices of eight panels and six candidates, with texts as long as the prompt's."""
     draw = np.random.default_rng(0)
     opening, closing, question, yes = (words(draw, KOSMOS_2_VOCABULARY, tokens) for tokens in (5, 6, 4, 1))
     found = []
     for number in range(count):
-        panels = [noise(100 * number + panel, side) for panel in range(16)]
+        panels = [noise(100 * number + panel, side) for panel in range(14)]
         shared: list[str | Image] = [opening, *panels[:8], closing]
         leads = [Prompt.of(candidate, question) for candidate in panels[8:]]
         found.append(Score(Prompt.of(*shared), tuple(Continuation(yes, lead) for lead in leads)))
@@ -78,12 +78,12 @@ def rows(options: argparse.Namespace) -> list[Row]:
     for shots, items in ((0, 1),) if options.quick else ((0, 40), (4, 20)):
         requests = first_requests("raven", shots, items)
         asked = [request for request in requests if isinstance(request, Score)]
-        title = f"Raven, {len(asked)} matrices, 6 candidates, {shots}-shot, kosmos-tiny"
+        title = f"Raven, {len(asked)} matrices, 8 candidates, {shots}-shot, kosmos-tiny"
         if options.only in title:
             model, tokenizer = load_kosmos(TINY, "cpu")
             found += compare(title, model, tokenizer, asked, options)
     shape, count = (TOY, 1) if options.quick else (SMALL, 4)
-    title = f"Raven, {count} matrices, 8 candidates, small, vocabulary 65k"
+    title = f"Raven, {count} matrices, 6 candidates, small, vocabulary 65k"
     if options.only in title:
         model = shape.model(KOSMOS_2_VOCABULARY)
         asked = matrices(count, shape.side)
