@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from ..cache import KeyValueCache
-from .tree import Row, spread
+from .tree import ROOT, Row, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -76,7 +76,26 @@ class Read:
         device = self.hidden.device
         return self.hidden[torch.as_tensor(rows, device=device), torch.as_tensor(places, device=device)]
 
-    def places(self, node: int) -> tuple[int, NDArray[np.int64]]:
+    def behind(self, nodes: Sequence[int], room: int) -> tuple[KeyValueCache, Int[Tensor, " nodes"]]:
+        """Return a cache with a row for each node, of all that leads up to it and itself, and how many places that is.
+
+        Args:
+            nodes: that were read; they may come more than once.
+            room: places that can be added to the cache.
+        """
+        rows, paths = zip(*(self._path(node) for node in nodes), strict=True)
+        lengths = [len(path) for path in paths]
+        device = self.hidden.device
+        counts = torch.as_tensor(lengths, device=device)
+        if all(path[-1] == len(path) - 1 for path in paths) and max(lengths) == self.cache.length:
+            return self.cache.select(torch.as_tensor(rows, device=device), room), counts
+        places = np.zeros((len(nodes), max(lengths)), np.int64)
+        for row, path in zip(places, paths, strict=True):
+            row[: len(path)] = path
+        taken = self.cache.take(torch.as_tensor(rows, device=device), torch.as_tensor(places, device=device), room)
+        return taken, counts
+
+    def _path(self, node: int) -> tuple[int, NDArray[np.int64]]:
         """Return a node's row and the places, in the cache, of all that leads up to it, itself included."""
         row, place = self.nodes[node]
         mask = self.spreads[row].mask
@@ -110,7 +129,7 @@ class Forward:
         Args:
             tree: that the rows are of.
             rows: none, or all, behind trunks.
-            trunks: the batch that the trunks are in, and for each row the number of its trunk there.
+            trunks: the batch that the trunks are in, and for each row the last node of its trunk.
 
         Raises:
             OutOfMemoryError: there is not enough for so many places.
@@ -127,7 +146,7 @@ class Forward:
         if trunks is None:
             cache = KeyValueCache(config.decoder.layers, shape[1])
         else:
-            cache = trunks[0].cache.select(self.tensor(trunks[1]), shape[1])
+            cache, _ = trunks[0].behind(trunks[1], shape[1])
         base = cache.length
         plain = trunks is None and all(each.mask is None for each in spreads)
         mask = None if plain else self.tensor(_masks(rows, spreads, base, shape[1]))
@@ -183,14 +202,14 @@ class Reader:
 
     def reads(self, rows: Iterable[Row]) -> Iterator[Read]:
         """Yield batch after batch; what a batch holds may be let go before the next."""
-        return self._reads([(row, 0) for row in rows], None)
+        return self._reads([(row, ROOT) for row in rows], None)
 
     def _reads(self, rows: Sequence[tuple[Row, int]], trunks: Read | None) -> Iterator[Read]:
         for batch in self._batches(rows):
-            behind = (trunks, [number for _, number in batch]) if trunks is not None else None
+            behind = (trunks, [node for _, node in batch]) if trunks is not None else None
             read = self.forward.read(self.tree, [row for row, _ in batch], behind)
             yield read
-            if below := [(row, number) for number, (trunk, _) in enumerate(batch) for row in trunk.rows]:
+            if below := [(row, trunk.nodes[-1]) for trunk, _ in batch for row in trunk.rows]:
                 yield from self._reads(below, read)
 
     def _batches(self, rows: Sequence[tuple[Row, int]]) -> Iterator[Sequence[tuple[Row, int]]]:

@@ -99,14 +99,7 @@ class Slots(Generic[C]):
             self._add(read, fresh)
 
     def _add(self, read: Read, fresh: Sequence[tuple[int, C]]) -> None:
-        places = [read.places(node) for node, _ in fresh]
-        lengths = [len(columns) for _, columns in places]
-        wanted = np.zeros((len(fresh), max(lengths)), np.int64)
-        for row, (_, columns) in zip(wanted, places, strict=True):
-            row[: len(columns)] = columns
-        tensor = self._forward.tensor
-        cache = read.cache.take(tensor([row for row, _ in places]), tensor(wanted), _ROOM)
-        positions = tensor(lengths)
+        cache, positions = read.behind([node for node, _ in fresh], _ROOM)
         seen = torch.arange(cache.length, device=positions.device) < positions[:, None]
         seen = seen[:, None].expand(-1, self._beams, -1)
         if self._cache is not None and self.busy:

@@ -36,6 +36,9 @@ ROOT = -1
 _MOST_PACKED = 128
 """Embeddings of a row with branches: attention and its mask grow with their square."""
 
+_MOST_BESIDE = 32
+"""Embeddings of a row in which several branches stand side by side behind a trunk: each attends past all the others."""
+
 _LEAST_TRUNK = 16
 """Embeddings of a prefix that is worth a forward pass of its own."""
 
@@ -187,7 +190,7 @@ class _Cut:
             size = self._sizes[top]
             if siblings.extra + size > self._most:
                 yield from self._cut(top, siblings)
-            elif siblings.behind and pack is not None and pack.length + size <= self._most:
+            elif siblings.behind and pack is not None and pack.length + size <= _MOST_BESIDE:
                 pack.nodes += self._subtree(top)
                 pack.length += size
                 pack.chain = False

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.engine.model import WAYS
 from kosmos_eval.model.preprocess import pixels_of
 from kosmos_eval.prompt import Image, Prompt
-from kosmos_eval.request import Failed, Generate, Generated, LogLikelihood, Score, Scored
+from kosmos_eval.request import Continuation, Failed, Generate, Generated, LogLikelihood, Score, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from kosmos_eval.request import Request, Response
 
 TOLERANCE = 1e-4
+
+
+class Variant(NamedTuple):
+    positions: str
+    connector: str
 
 
 class Naive:
@@ -142,6 +149,33 @@ def test_every_way_answers_as_full_forward_passes_do(
     answers = dict(KosmosModel(model, tokenizer).ways()[way].answer(requests))
     for number, request in requests:
         expect_close(answers[number], naive.answer(request))
+
+
+BRANCHES = st.lists(st.tuples(st.text("ab", min_size=1, max_size=24), st.integers(0, 2)), min_size=1, max_size=14)
+
+
+@settings(deadline=None, max_examples=30)
+@given(branches=BRANCHES, most=st.integers(1, 40))
+def test_trunks_behind_trunks_change_no_answer(
+    make_model: Callable[[Variant], Kosmos],
+    tokenizer: SegmentTokenizer,
+    make_picture: Callable[[int], Image],
+    branches: list[tuple[str, int]],
+    most: int,
+) -> None:
+    ways = KosmosModel(make_model(Variant("xpos", "x-attention")), tokenizer).ways()
+    requests: list[tuple[int, Request]] = []
+    for text, image in branches:
+        shown = (make_picture(image),) * (image + 1)
+        options = (Continuation(text), Continuation("c"))
+        requests.append((len(requests), Generate(Prompt.of(*shown, text), 3, num_beams=1 + image)))
+        requests.append((len(requests), Score(Prompt.of(text[:9], *shown, text), options)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kosmos_eval.model.engine.tree._LEAST_TRUNK", 3)
+        patch.setattr("kosmos_eval.model.engine.tree._MOST_PACKED", most)
+        packed = dict(ways["packed"].answer(requests))
+    for number, answer in ways["one at a time"].answer(requests):
+        expect_close(packed[number], answer)
 
 
 def test_answers_do_not_depend_on_the_order_of_requests(
