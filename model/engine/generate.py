@@ -126,10 +126,11 @@ def generate(
     """
 
     def advance(hidden: Float[Tensor, "P 1 D"], live: Sequence[Answer]) -> None:
-        for answer, choice in zip(live, _choose(forward, hidden[:, 0], live), strict=True):
-            if answer.reason is None:
-                answer.margins.append(choice.margin)
-                answer.write(choice.token, choice.logprob, tokenizer)
+        going = [row for row, answer in enumerate(live) if answer.reason is None]
+        answers = [live[row] for row in going]
+        for answer, choice in zip(answers, _choose(forward, hidden[forward.tensor(going), 0], answers), strict=True):
+            answer.margins.append(choice.margin)
+            answer.write(choice.token, choice.logprob, tokenizer)
 
     for answer in continued(forward, [(job, Answer(job)) for job in jobs], advance, budget, way):
         yield answer.job.number, answer.result()

@@ -8,7 +8,7 @@ Axes: D width, V vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,14 +64,6 @@ class ScoreJob:
         return len(self.prompt) + max(len(branch.layout) for branch in self.branches) - 1
 
 
-@dataclass(slots=True)
-class _Targets:
-    """What one node predicts: ids of tokens, and the place of each one's result."""
-
-    tokens: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-
-
 class Planted:
     """The tree of some jobs, and what is to be found out about it.
 
@@ -91,54 +83,46 @@ class Planted:
         """
         self.tree = PrefixTree(image_length)
         self._jobs = jobs
-        self._targets: dict[int, _Targets] = {}
-        self._spans: list[list[tuple[int, int]]] = []
-        """Of each job, for each branch, where its results begin and end."""
-        self._owners: list[int] = []
-        """Of each result, the number of its job."""
-        for number, job in enumerate(jobs):
-            self._plant(number, job)
-        self._logprobs = np.zeros(len(self._owners), np.float32)
-        self._greedy = np.zeros(len(self._owners), bool)
-        self._missing = np.bincount(self._owners, minlength=len(jobs))
-        self.rows = rows_shared(self.tree, budget) if share else rows_alone(self.tree, self._ends)
-
-    def _plant(self, number: int, job: ScoreJob) -> None:
-        stem = self.tree.add(job.prompt.symbols)[-1]
-        spans = []
-        for branch in job.branches:
-            symbols = branch.layout.symbols
-            nodes = [stem, *self.tree.add(symbols[:-1], stem)]
-            first = len(self._owners)
-            for node, token in zip(nodes[-branch.scored :], symbols[-branch.scored :], strict=True):
-                targets = self._targets.setdefault(node, _Targets())
-                targets.tokens.append(token)
-                targets.places.append(len(self._owners))
-                self._owners.append(number)
-            spans.append((first, len(self._owners)))
-        self._spans.append(spans)
-
-    @property
-    def _ends(self) -> Iterator[int]:
-        """The nodes behind which nothing more is read for some branch; none is the beginning of another's sequence."""
-        inner = set(self.tree.parents)
-        return (node for node in range(len(self.tree)) if node not in inner)
+        ends: list[int] = []
+        sources: list[int] = []
+        tokens: list[int] = []
+        for job in jobs:
+            stem = self.tree.add(job.prompt.symbols)[-1]
+            for branch in job.branches:
+                symbols = branch.layout.symbols
+                nodes = [stem, *self.tree.add(symbols[:-1], stem)]
+                sources += nodes[-branch.scored :]
+                tokens += symbols[-branch.scored :]
+                ends.append(nodes[-1])
+        counts = [sum(branch.scored for branch in job.branches) for job in jobs]
+        self._firsts = np.cumsum([0, *counts])
+        """Of each job, where its results begin: as many as it has scored tokens, branch after branch."""
+        self._owners = np.repeat(np.arange(len(jobs)), counts)
+        self._missing = np.asarray(counts)
+        self._order = np.argsort(sources, kind="stable")
+        """The results by the node that tells them."""
+        self._sources = np.asarray(sources, np.int64)[self._order]
+        self._tokens = np.asarray(tokens, np.int64)[self._order]
+        self._known = np.zeros(len(sources), bool)
+        self._logprobs = np.zeros(len(sources), np.float32)
+        self._greedy = np.zeros(len(sources), bool)
+        self.rows = rows_shared(self.tree, budget) if share else rows_alone(self.tree, ends)
 
     def take(self, read: Read, forward: Forward) -> list[int]:
         """Find out what a batch tells, and return the numbers of the jobs that are complete with it."""
-        nodes = [node for node in read.nodes if node in self._targets]
-        if not nodes:
+        read_nodes = np.fromiter(read.nodes, np.int64, len(read.nodes))
+        told = np.flatnonzero(~self._known & np.isin(self._sources, read_nodes))
+        if not len(told):
             return []
-        found = [self._targets.pop(node) for node in nodes]
-        rows = np.repeat(np.arange(len(nodes)), [len(each.tokens) for each in found])
-        tokens = np.concatenate([each.tokens for each in found])
-        places = np.concatenate([each.places for each in found])
+        self._known[told] = True
+        nodes, rows = np.unique(self._sources[told], return_inverse=True)
+        tokens, places = self._tokens[told], self._order[told]
         start = 0
-        for logits in forward.logits(read.states(nodes)):
+        for logits in forward.logits(read.states(nodes.tolist())):
             inside = slice(*np.searchsorted(rows, [start, start + len(logits)]))
             self._weigh(logits, forward.tensor(rows[inside] - start), forward.tensor(tokens[inside]), places[inside])
             start += len(logits)
-        touched, counts = np.unique(np.asarray(self._owners)[places], return_counts=True)
+        touched, counts = np.unique(self._owners[places], return_counts=True)
         self._missing[touched] -= counts
         complete: list[int] = touched[self._missing[touched] == 0].tolist()
         return complete
@@ -153,7 +137,9 @@ class Planted:
     def result(self, number: int) -> Scored:
         """Return the log-likelihoods of a job that is complete."""
         likelihoods = []
-        for branch, (begin, end) in zip(self._jobs[number].branches, self._spans[number], strict=True):
+        end = int(self._firsts[number])
+        for branch in self._jobs[number].branches:
+            begin, end = end, end + branch.scored
             likelihoods.append(
                 LogLikelihood(
                     tokens=branch.layout.symbols[-branch.scored :],

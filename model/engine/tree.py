@@ -36,8 +36,8 @@ ROOT = -1
 _MOST_PACKED = 128
 """Embeddings of a row with branches: attention and its mask grow with their square."""
 
-_MOST_BESIDE = 32
-"""Embeddings of a row in which several branches stand side by side behind a trunk: each attends past all the others."""
+_OPEN_PACKS = 16
+"""Rows behind a trunk that are looked at for room."""
 
 _LEAST_TRUNK = 16
 """Embeddings of a prefix that is worth a forward pass of its own."""
@@ -162,6 +162,14 @@ class _Siblings:
     extra: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Pack:
+    """A row that may take more subtrees, and the parents whose children may stand in it without a head of their own."""
+
+    row: Row
+    parents: set[int]
+
+
 class _Cut:
     """Cuts a tree into rows."""
 
@@ -171,6 +179,8 @@ class _Cut:
         self._children: list[list[int]] = [[] for _ in tree.parents]
         self._sizes = [tree.width(node) for node in range(len(tree))]
         self.rows: list[Row] = []
+        self._packs: dict[int, list[_Pack]] = {}
+        """The last rows behind each trunk, by the `id` of the trunk's list, which lives as long as this."""
         tops = []
         for node in range(len(tree) - 1, -1, -1):
             parent = tree.parents[node]
@@ -185,19 +195,36 @@ class _Cut:
 
     def _place(self, siblings: _Siblings) -> Iterator[_Siblings]:
         """Read siblings in rows, and yield those further down that have yet to be read."""
-        pack: Row | None = None
-        for top in siblings.tops:
-            size = self._sizes[top]
-            if siblings.extra + size > self._most:
+        tops = siblings.tops
+        if siblings.behind:
+            tops = sorted(tops, key=lambda top: -self._sizes[top])  # large ones first, so that small ones fill the rows
+        for top in tops:
+            if siblings.extra + self._sizes[top] > self._most:
                 yield from self._cut(top, siblings)
-            elif siblings.behind and pack is not None and pack.length + size <= _MOST_BESIDE:
-                pack.nodes += self._subtree(top)
-                pack.length += size
-                pack.chain = False
+            elif siblings.behind:
+                self._pack(top, siblings)
             else:
                 below = self._subtree(top)
-                pack = Row([*siblings.head, *below], siblings.extra + size, siblings.behind, self._is_chain(below))
-                siblings.rows.append(pack)
+                length = siblings.extra + self._sizes[top]
+                siblings.rows.append(Row([*siblings.head, *below], length, chain=self._is_chain(below)))
+
+    def _pack(self, top: int, siblings: _Siblings) -> None:
+        """Read a subtree behind a trunk: in the first row there that has room, with its head if that is not there."""
+        below, size, head = self._subtree(top), self._sizes[top], siblings.head
+        parent = self._tree.parents[top]  # tells one head from another
+        packs = self._packs.setdefault(id(siblings.rows), [])
+        for pack in packs:
+            more = [] if parent in pack.parents else head
+            length = pack.row.length + size + (siblings.extra if more else 0)
+            if length <= self._most:
+                pack.row.nodes += [*more, *below]
+                pack.row.length, pack.row.chain = length, False
+                pack.parents.add(parent)
+                return
+        row = Row([*head, *below], siblings.extra + size, siblings.behind, self._is_chain(below))
+        siblings.rows.append(row)
+        packs.append(_Pack(row, {parent}))
+        del packs[:-_OPEN_PACKS]
 
     def _cut(self, top: int, siblings: _Siblings) -> Iterator[_Siblings]:
         """Read what does not part of a subtree that is too large for one row, and yield its branches."""
