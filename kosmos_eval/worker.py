@@ -152,6 +152,7 @@ def run_rank(folder: Path, launch: str, heart: Heart, plan: Plan, check: Callabl
     try:
         write_json(folder / "model.json", dict(model.facts))
         work(plan, chain([first], taken), model, journal, heart)
+        write_json(folder / "model.json", dict(model.facts))  # passes may have had to become smaller
     finally:
         journal.close()
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from ..cache import KeyValueCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from ..kosmos import Kosmos
@@ -125,7 +127,7 @@ def _free_in_process() -> int | None:
     return max(0, most - pages * resource.getpagesize())
 
 
-class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own class has no types
+class _Meter(TorchFunctionMode):  # one of TorchDispatchMode would import torch's compiler, for seconds
     """Counts the bytes of tensors that are alive at once.
 
     Attributes:
@@ -133,18 +135,24 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # as above
+        super().__init__()
         self.peak = 0
         self._known: list[weakref.ref[Tensor]] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401  torch's own signature
-        del types
-        result = func(*args, **(kwargs or {}))
+    def __torch_function__(
+        self,
+        function: Callable[..., object],
+        _types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        result = function(*args, **(kwargs or {}))
         made = result if isinstance(result, (tuple, list)) else (result,)
         self._known += [weakref.ref(each) for each in made if isinstance(each, torch.Tensor)]
-        self._known = [each for each in self._known if each() is not None]
-        alive = (each().untyped_storage() for each in self._known)  # type: ignore[union-attr]  # looked at just before
-        self.peak = max(self.peak, sum({each.data_ptr(): each.nbytes() for each in alive}.values()))
+        alive = [tensor for known in self._known if (tensor := known()) is not None]
+        self._known = [weakref.ref(tensor) for tensor in alive]
+        storages = {storage.data_ptr(): storage.nbytes() for storage in map(torch.Tensor.untyped_storage, alive)}
+        self.peak = max(self.peak, sum(storages.values()))
         return result
 
 
