@@ -244,7 +244,7 @@ def test_a_killed_process_ends_the_run_by_name_and_it_can_be_finished(
     how: str,
 ) -> None:
     folder = tmp_path / "run"
-    machines = start(launchers(), folder, *arguments, SCRIPTED_DELAY="0.02", KOSMOS_EVAL_PATIENCE="8")
+    machines = start(launchers(), folder, *arguments, SCRIPTED_DELAY="0.02", KOSMOS_EVAL_PATIENCE="6")
     process = machines.at_work(1)
     os.kill(process, signal.SIGKILL)
     codes, said = machines.wait()
@@ -259,7 +259,7 @@ def test_a_process_that_hangs_ends_the_run_by_name_and_leaves_nothing_behind(
     alone: dict[str, bytes], tmp_path: Path, start: Start
 ) -> None:
     folder = tmp_path / "run"
-    machines = start([[*KOSMOS_EVAL]], folder, "--processes", "2", SCRIPTED_DELAY="0.05", KOSMOS_EVAL_PATIENCE="8")
+    machines = start([[*KOSMOS_EVAL]], folder, "--processes", "2", SCRIPTED_DELAY="0.05", KOSMOS_EVAL_PATIENCE="6")
     process = machines.at_work(1)
     os.kill(process, signal.SIGSTOP)
     codes, said = machines.wait()
@@ -274,7 +274,7 @@ def test_when_the_owner_is_killed_the_other_machine_stops_by_itself(
     alone: dict[str, bytes], tmp_path: Path, start: Start
 ) -> None:
     folder = tmp_path / "run"
-    machines = start(torchrun_machines(), folder, SCRIPTED_DELAY="0.05", KOSMOS_EVAL_PATIENCE="8")
+    machines = start(torchrun_machines(), folder, SCRIPTED_DELAY="0.05", KOSMOS_EVAL_PATIENCE="6")
     process = machines.at_work(0)
     os.kill(process, signal.SIGKILL)
     codes, said = machines.wait()

@@ -157,7 +157,7 @@ def test_the_embedded_models_bits_depend_neither_on_company_nor_on_the_number_of
         text=True,
         check=True,
     )
-    assert done.stdout == "4 True\n" * 3
+    assert done.stdout == "8 True\n" * 3
 
 
 def test_an_image_is_encoded_once_by_its_pixels_in_passes_of_one_size(setting: Setting, passes: list[int]) -> None:
