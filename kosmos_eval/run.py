@@ -191,7 +191,8 @@ def ask_all(prepared: Prepared, launch: Launch, progress: Progress | None) -> No
     if progress is not None:
         progress.begin(units, journal, launch.watch)
     try:
-        if any(unit.id not in journal.timings() for unit in units):
+        done = journal.timings()
+        if any(unit.id not in done for unit in units):
             launch.run(prepared.plan)
     finally:
         if progress is not None:
