@@ -34,8 +34,8 @@ CAPACITY = 1 << 30
 _TOKENS_A_PASS = {"cpu": 300, "cuda": 1 << 12}
 """Vision tokens that a pass has at most, if it has more than one image: on a CPU, more make images little cheaper.
 
-On two cores, the embedded model's tower (37 tokens an image) takes 8.8 ms an image in passes of one, 4.3 of four, 3.5 of
-eight, 3.1 of 32; one as wide as CLIP's ViT-L (257 tokens), on one core, 1.5 s in passes of one, two, four and eight.
+On two cores, the embedded model's tower (37 tokens an image) takes 8.8 ms an image in passes of one, 4.3 of four, 3.5
+of eight, 3.1 of 32; one as wide as CLIP's ViT-L (257 tokens), on one core, 1.5 s in passes of one, two, four and eight.
 """
 
 _MOST_ROWS = 64
