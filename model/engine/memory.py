@@ -2,8 +2,8 @@
 
 What a place (a token or an image's embedding) takes is measured on the model itself, by reading two short sequences
 and counting the bytes of all tensors that are alive at once. How much there is, the device or the operating system
-tells. The budget of a pass follows from both; it is a power of two and has an upper bound beyond which passes get no
-faster, so that on nearly every machine it is that bound, and results do not depend on what else is running there.
+tells. The budget of a pass follows from both; it is a power of two and has an upper bound, so that on nearly every
+machine it is that bound, and results do not depend on what else is running there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..kosmos import Kosmos
 
 _MOST_PLACES = {"cpu": 1 << 13, "cuda": 1 << 16}
-"""Places of a pass beyond which it gets no faster: measured on CPU."""
+"""Places that a pass never has more of: enough to keep a device busy, and little enough for most machines to hold."""
 
 _LEAST_PLACES = 1 << 8
 _SHARE = 0.5

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .generate import GenerateJob
 
 _MOST_SLOTS = 256
-"""Sequences in one forward pass, each beam counted: more do not make it faster."""
+"""Sequences in one forward pass, each beam counted."""
 
 _ROOM = 32
 """Places that a cache has room for when slots are filled or emptied; it grows by half when they are used up."""
