@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from kosmos_eval.corpus import CorpusScore
     from kosmos_eval.data.source import Source, SourceKind
     from kosmos_eval.request import Request, Response
 
@@ -114,13 +115,16 @@ def _canonical(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number that a benchmark reports: the mean of the samples' values of that name.
+    """A number that a benchmark reports: the mean of the samples' values of that name, or one of the whole corpus.
 
     Attributes:
         name: as results spell it, `accuracy`.
         description: one line with the source (paper and table, or official script).
         higher_is_better: the direction of improvement.
-        lower, upper: bounds of a sample's value.
+        lower, upper: bounds of a sample's value, and of the metric.
+        corpus: it belongs to all samples together (CIDEr, ROC AUC): the task is then a `CorpusScored`, and `score`
+            gives no value for it.
+        percent: tables show it times 100; a mean rank is shown as it is.
     """
 
     name: str
@@ -128,6 +132,8 @@ class Metric:
     higher_is_better: bool = True
     lower: float = 0.0
     upper: float = 1.0
+    corpus: bool = False
+    percent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,7 @@ class Score:
     """What one answer is worth.
 
     Attributes:
-        values: metric name to the sample's value; empty when the sample is unlabelled.
+        values: metric name to the sample's value, for the metrics that are means; empty when the sample is unlabelled.
         answer: the answer as it was read out of the model's response; `None` is *unparsed*: it could not be read.
             An unparsed answer earns what the official script gives it, and is counted beside the score.
         target: the truth, for people to read.
@@ -165,8 +171,14 @@ class Task(Protocol[S, A]):
         metrics: what `score` gives values for; the first is the headline.
         split, exemplar_split: splits that are evaluated and that exemplars are drawn from.
 
-    A task may also have `requires: ClassVar[tuple[str, ...]]`, programs that must be on PATH (`("java",)`); a run that
-    lacks one is refused before a weight is loaded.
+    A task may also have
+        requires: ClassVar[tuple[str, ...]], programs that must be on PATH (`("git",)`); a run that lacks one is refused
+            before a weight is loaded.
+        splits: ClassVar[tuple[str, ...]], the splits that can be evaluated; `NAME:SPLIT` then runs one of them.
+        variants: ClassVar[Mapping[str, Mapping[str, Any]]], named settings, `{"image-only": {"page_text": False}}`;
+            `NAME:VARIANT` runs the task with them.
+        groups: ClassVar[Mapping[str, tuple[str, ...]]], group to the parts of this task that `--tasks GROUP` runs:
+            `""` is the task with its defaults, else a split or variant, `{"kosmos1": ("", "image-only")}`.
     """
 
     name: ClassVar[str]
@@ -196,6 +208,19 @@ class Task(Protocol[S, A]):
 
     def score(self, sample: S, answer: A) -> Score:
         """Return what the answer is worth; a pure function."""
+        ...
+
+
+@runtime_checkable
+class CorpusScored(Protocol):
+    """A task with metrics of the whole corpus (`Metric.corpus`)."""
+
+    def score_corpus(self, scored: Sequence[tuple[Sample, Score]]) -> Mapping[str, CorpusScore]:
+        """Return the name of each corpus metric to its value over the samples.
+
+        Args:
+            scored: every labelled sample that has an answer, with what `score` gave it; at least one.
+        """
         ...
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosmos_eval.errors import DataError
+from kosmos_eval.prompt import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -82,6 +85,93 @@ def read_json(path: Path, replace: Callable[[dict[str, Any]], object] | None = N
     raise DataError(message)
 
 
+def read_json_lines(path: Path) -> list[tuple[str, Any]]:
+    """Return the values of a JSON-lines file, each with `FILE: line N` for messages; blank lines are passed over.
+
+    Raises:
+        DataError: the file is missing, empty or not UTF-8, or a line is no JSON.
+    """
+    found: list[tuple[str, Any]] = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if line.strip():
+            where = f"{path.name}: line {number}"
+            try:
+                found.append((where, json.loads(line)))
+            except json.JSONDecodeError as error:
+                message = f"{path}: line {number}: not valid JSON ({error.msg}); unpack or download it again"
+                raise DataError(message) from error
+    if not found:
+        message = f"{path}: expected a JSON value on each line, got an empty file; unpack or download it again"
+        raise DataError(message)
+    return found
+
+
+def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[tuple[str, dict[str, str]]]:
+    """Return the rows of a CSV or TSV file with a header, each with `FILE: line N` for messages.
+
+    Args:
+        path: of the file.
+        columns: that every row must have; others are kept.
+        delimiter: between the cells.
+
+    Raises:
+        DataError: the file is missing, empty or not UTF-8, lacks a column, or a row is short or long.
+    """
+    reader = csv.DictReader(io.StringIO(_text(path)), delimiter=delimiter, strict=True)
+    found: list[tuple[str, dict[str, str]]] = []
+    try:
+        names = reader.fieldnames or []
+        if missing := [name for name in columns if name not in names]:
+            message = f"{path}: expected columns {', '.join(missing)}, got only {_listed(names)}"
+            raise DataError(message)
+        for row in reader:
+            where = f"{path.name}: line {reader.line_num}"
+            if None in row or None in row.values():
+                message = f"{path}: line {reader.line_num}: expected {len(names)} cells, got another number"
+                raise DataError(message)
+            found.append((where, row))
+    except csv.Error as error:
+        message = f"{path}: line {reader.line_num}: not valid CSV ({error}); unpack or download it again"
+        raise DataError(message) from error
+    if not found:
+        message = f"{path}: expected rows below its header, got none; unpack or download it again"
+        raise DataError(message)
+    return found
+
+
+def find_pictures(folder: Path, wanted: Iterable[tuple[str, str]], cure: str = "unpack it again") -> dict[str, Image]:
+    """Return file name to picture, unopened, one `Image` a file; the folder is listed once.
+
+    Args:
+        folder: of the pictures; names may have sub-folders in front.
+        wanted: pairs of `FILE: item`, for messages, and the name of the item's picture.
+        cure: how to get them, for the message.
+
+    Raises:
+        DataError: a picture is missing; the first is named, and all are counted.
+    """
+    listed: dict[Path, frozenset[str]] = {}
+    found: dict[str, Image] = {}
+    missing: dict[str, str] = {}
+    for where, name in wanted:
+        if name in found or name in missing:
+            continue
+        path = folder / name
+        if path.parent not in listed:
+            there = path.parent.iterdir() if path.parent.is_dir() else ()
+            listed[path.parent] = frozenset(entry.name for entry in there)
+        if path.name in listed[path.parent]:
+            found[name] = Image.from_file(path)
+        else:
+            missing[name] = where
+    if missing:
+        name, where = next(iter(missing.items()))
+        count = "it is" if len(missing) == 1 else f"{len(missing)} pictures are"
+        message = f"{where}: expected its picture {name} in {folder}, found none ({count} missing); {cure}"
+        raise DataError(message)
+    return found
+
+
 def read_field(record: object, name: str, kind: type[T], where: str) -> T:
     """Return a record's field of that name, which must be of that kind.
 
@@ -104,6 +194,22 @@ def read_field(record: object, name: str, kind: type[T], where: str) -> T:
     else:
         message = f'{where}: expected "{name}" to be {_KINDS.get(kind, kind.__name__)}, got {_shown(value)}'
     raise DataError(message)
+
+
+def _text(path: Path) -> str:
+    """Return what a UTF-8 file says, a byte order mark apart.
+
+    Raises:
+        DataError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror or error})"
+        raise DataError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path}: expected UTF-8, got byte {error.object[error.start]:#04x} at {error.start}"
+        raise DataError(message) from error
 
 
 def _shown(value: object) -> str:

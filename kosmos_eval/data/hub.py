@@ -9,6 +9,7 @@ split twice, as fetched and as Arrow (33.9 GB for VQAv2's validation split, wher
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,40 @@ if TYPE_CHECKING:
 
     import PIL.Image
 
+    from kosmos_eval.data.source import Source
+
 _CURE = "name a folder of the official files (--data DIR), or use --data mini"
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """Settings of a task that can read a dataset on the hub; the task's class sets the defaults.
+
+    Attributes:
+        hub_id: dataset on the hub, or a local folder laid out like one.
+        hub_revision: commit, branch or tag; `None` is the dataset's present state, whose commit is written into
+            `run.json`.
+        exemplar_hub_id: the same for the exemplar split; empty is the dataset of `hub_id`.
+        exemplar_hub_revision: likewise.
+    """
+
+    hub_id: str = ""
+    hub_revision: str | None = None
+    exemplar_hub_id: str = ""
+    exemplar_hub_revision: str | None = None
+
+    def hub_place(self, *, exemplars: bool) -> tuple[str, str | None]:
+        """Return id and revision of the dataset that the evaluated split, or the exemplars, come from."""
+        if exemplars and self.exemplar_hub_id:
+            return self.exemplar_hub_id, self.exemplar_hub_revision
+        return self.hub_id, self.hub_revision
+
+    def provenance(self, source: Source) -> dict[str, str | None]:
+        """Return dataset to the commit that was read; nothing for sources besides the hub, which have none."""
+        if source.kind != "hub":
+            return {}
+        places = dict([self.hub_place(exemplars=False), self.hub_place(exemplars=True)])
+        return {dataset: resolve_commit(dataset, revision) for dataset, revision in places.items()}
 
 
 def hub_rows(

@@ -23,6 +23,7 @@ import click
 import torch
 
 from kosmos_eval.errors import KosmosEvalError
+from kosmos_eval.locations import Box, Corners, box_of
 from kosmos_eval.microworld.captions import named, read_caption
 from kosmos_eval.microworld.drawing import box, draw_scene
 from kosmos_eval.microworld.questions import make_questions
@@ -35,7 +36,6 @@ from kosmos_eval.statistics.intervals import mean_interval
 
 from ..checkpoint import load_kosmos
 from ..engine import KosmosModel
-from ..locations import Box, Corners, box_of
 from ..tokenizer import LOCATIONS
 from .batches import as_batch
 from .config import StreamSettings

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from kosmos_eval.errors import DataError, UsageError
+from kosmos_eval.locations import GRID
 
 from ..checkpoint import load_kosmos
 from ..config import KosmosConfig
 from ..kosmos import Kosmos
 from ..layouts import HEAD
-from ..locations import GRID
 from ..public_checkpoint import open_public, public_layout
 from ..specs import EMBEDDED, embedded_folder
 from ..tokenizer import Tokenizer, tokenizer_file

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kosmos_eval.locations import Box, location_text, locations_of
 from kosmos_eval.microworld.drawing import box
 from kosmos_eval.microworld.questions import place, with_article
 from kosmos_eval.microworld.references import make_references
 from kosmos_eval.microworld.scene import SIDE, make_scene
 
-from ...locations import Box, location_text, locations_of
 from ..documents import written
 from ..packing import Node, Words
 from .pictures import CAPTION

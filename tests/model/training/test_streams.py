@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kosmos_eval.locations import Box, Corners, box_of
 from kosmos_eval.microworld.captions import read_caption
 from kosmos_eval.microworld.drawing import box
 from kosmos_eval.microworld.scene import HELD_BACK, SIDE, make_scene
 from kosmos_eval.microworld.words import held_back
-from kosmos_eval.model.locations import Box, Corners, box_of
 from kosmos_eval.model.training.config import RunSettings, StreamSettings, TrainingConfig
 from kosmos_eval.model.training.documents import Documents
 from kosmos_eval.model.training.packing import Document, Picture, Words

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosmos_eval.model.locations import GRID, Box, Corners, box_of, location_text, locations_of
+from kosmos_eval.locations import GRID, Box, Corners, box_of, location_text, locations_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""Metrics that belong to a whole corpus: what they are, with each sample's weight left open.
+
+CIDEr, BLEU or ROC AUC is no mean of the samples' own values, and yet its uncertainty, its breakdown by category and
+its change between two runs all ask the same question: what would it be if each sample counted so often? So a corpus
+metric is a function of the samples' weights. Weights of 1 give the published number, weights of 0 and 1 a category,
+and drawn weights a bootstrap resample; nothing is tokenised or matched again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+class Weighed(Protocol):
+    """A corpus metric as a function of how often each sample counts."""
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        ...
+
+    def values(self, weights: Floats) -> Floats:
+        """Return the metric for each row of weights.
+
+        Args:
+            weights: how often each sample counts, not negative; [rows, samples].
+
+        Returns:
+            [rows]; not a number where the weights leave the metric undefined (none positive, or a single class).
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Summed:
+    """A metric that follows from sums over the samples: BLEU from its counts, CIDEr from its samples' values.
+
+    Attributes:
+        statistics: what each sample adds; [samples, statistics].
+        combine: from the weighted sums, [rows, statistics], to the metric, [rows].
+    """
+
+    statistics: Floats
+    combine: Callable[[Floats], Floats]
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.statistics)
+
+    def values(self, weights: Floats) -> Floats:
+        """Return the metric for each row of weights; see `Weighed`."""
+        return self.combine(weights @ self.statistics)
+
+
+def mean_of(values: Floats) -> Summed:
+    """Return the mean of the samples' values as a corpus metric: CIDEr, whose document frequencies stay the corpus's.
+
+    Args:
+        values: [samples].
+    """
+
+    def combine(sums: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):  # no weight at all is not a number, as documented
+            return np.asarray(sums[:, 0] / sums[:, 1], dtype=np.float64)
+
+    return Summed(np.stack([values, np.ones_like(values)], axis=1).astype(np.float64), combine)
+
+
+@dataclass(frozen=True, eq=False)
+class CorpusScore:
+    """A corpus metric over some samples.
+
+    Attributes:
+        weighed: the metric; `None` when it could not be computed.
+        own: each sample's own value where it has one (its CIDEr), for its record; [samples].
+        unavailable: why there is none and how to get it, one line: "METEOR needs Java: install ...".
+    """
+
+    weighed: Weighed | None
+    own: Floats | None = None
+    unavailable: str = ""
