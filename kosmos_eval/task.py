@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from kosmos_eval.request import Request, Response
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+_NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +157,27 @@ class Score:
     margin: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Notes on a task for people, as Markdown without headings.
+
+    Attributes:
+        paper: whose protocol it is and which published numbers it stands beside: paper, section, table.
+        files: where each official file goes under `--data DIR`, and where to get it; one line a file.
+        licence: of the data: what may be done with it.
+        deviations: where the task differs from the paper or the official script, or chooses where they are silent.
+        exempt: what `kosmos-eval validate` cannot prove of this task, to the reason: the name of a check
+            (`{"leak": "the question names the choices"}`), or `gold.METRIC` for a metric that the perfect answer does
+            not bring to its bound (`{"gold.cider": "has no bound that a caption reaches"}`).
+    """
+
+    paper: str = ""
+    files: str = ""
+    licence: str = ""
+    deviations: tuple[str, ...] = ()
+    exempt: Mapping[str, str] = field(default_factory=lambda: _NO_TEXTS)
+
+
 S = TypeVar("S", bound=Sample)
 A = TypeVar("A")
 
@@ -179,6 +201,9 @@ class Task(Protocol[S, A]):
             `NAME:VARIANT` runs the task with them.
         groups: ClassVar[Mapping[str, tuple[str, ...]]], group to the parts of this task that `--tasks GROUP` runs:
             `""` is the task with its defaults, else a split or variant, `{"kosmos1": ("", "image-only")}`.
+        about: ClassVar[About], notes for people; every built-in has them, and `docs/benchmarks.md` is made of them.
+    and a method
+        gold: what a perfect model would answer, see `Provable`; every built-in has it, for `kosmos-eval validate`.
     """
 
     name: ClassVar[str]
@@ -220,6 +245,20 @@ class CorpusScored(Protocol):
 
         Args:
             scored: every labelled sample that has an answer, with what `score` gave it; at least one.
+        """
+        ...
+
+
+@runtime_checkable
+class Provable(Protocol):
+    """A task that knows what a perfect model would answer, so that `kosmos-eval validate` can try it without a model."""
+
+    def gold(self, sample: Any, request: Request) -> str | int | Sequence[float]:  # noqa: ANN401  of the task's own kind
+        """Return the best answer to one of the requests that `ask` yields for a labelled sample.
+
+        Returns:
+            For a `Generate`, the text that a perfect model writes. For a `Score`, the index of the continuation that
+            it prefers, or, where the whole order counts, a weight for each continuation, higher is better.
         """
         ...
 
