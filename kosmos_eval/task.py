@@ -251,7 +251,7 @@ class CorpusScored(Protocol):
 
 @runtime_checkable
 class Provable(Protocol):
-    """A task that knows what a perfect model would answer, so that `kosmos-eval validate` can try it without a model."""
+    """A task that knows what a perfect model would answer; `kosmos-eval validate` tries it so, without a model."""
 
     def gold(self, sample: Any, request: Request) -> str | int | Sequence[float]:  # noqa: ANN401  of the task's own kind
         """Return the best answer to one of the requests that `ask` yields for a labelled sample.
