@@ -85,6 +85,20 @@ def read_json(path: Path, replace: Callable[[dict[str, Any]], object] | None = N
     raise DataError(message)
 
 
+def read_lines(path: Path) -> list[tuple[str, str]]:
+    """Return the lines of a text file, each with `FILE: line N` for messages; blank lines are passed over.
+
+    Raises:
+        DataError: the file is missing, empty or not UTF-8.
+    """
+    lines = enumerate(_text(path).splitlines(), start=1)
+    found = [(f"{path.name}: line {number}", line.strip()) for number, line in lines if line.strip()]
+    if not found:
+        message = f"{path}: expected lines of text, got an empty file; unpack or download it again"
+        raise DataError(message)
+    return found
+
+
 def read_json_lines(path: Path) -> list[tuple[str, Any]]:
     """Return the values of a JSON-lines file, each with `FILE: line N` for messages; blank lines are passed over.
 

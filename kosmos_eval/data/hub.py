@@ -94,6 +94,23 @@ def hub_rows(
     return _rows(table, f"{repository} {split}", wanted, image_columns)
 
 
+def hub_class_names(repository: str, split: str, column: str, *, revision: str | None = None) -> tuple[str, ...] | None:
+    """Return the names that a column's whole numbers stand for, as the dataset gives them; `None` if it does not.
+
+    Args:
+        repository: id on the hub, `owner/name`, or a local folder laid out like one.
+        split: as the dataset calls it.
+        column: of labels.
+        revision: commit, branch or tag; `None` is the repository's present state.
+
+    Raises:
+        DataError: the hub is out of reach, or the dataset or split is missing or unreadable.
+    """
+    kind = _load(repository, split, resolve_commit(repository, revision)).features.get(column)
+    names = getattr(kind, "names", None)
+    return None if names is None else tuple(names)
+
+
 @cache
 def resolve_commit(repository: str, revision: str | None) -> str | None:
     """Return the commit that a revision of a dataset on the hub stands for; `None` for a local folder.

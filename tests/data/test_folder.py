@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kosmos_eval.data.folder import find_path, read_field, read_json
+from kosmos_eval.data.folder import find_path, read_field, read_json, read_lines
 from kosmos_eval.errors import DataError
 
 if TYPE_CHECKING:
@@ -98,3 +98,17 @@ def test_a_field_of_the_right_kind_is_returned() -> None:
 def test_a_wrong_field_is_an_error_that_shows_it(record: object, kind: type, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_field(record, "a", kind, "x")
+
+
+def test_lines_are_read_without_marks_and_blanks_and_keep_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_bytes(b"\xef\xbb\xbfone, two \r\n\r\nthree\r\n")
+    assert read_lines(path) == [("names.txt: line 1", "one, two"), ("names.txt: line 3", "three")]
+
+
+@pytest.mark.parametrize(("content", "message"), [(b" \n", "got an empty file"), (b"caf\xe9", "expected UTF-8")])
+def test_a_file_without_lines_of_text_is_an_error_that_names_it(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "names.txt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"names\.txt: .*{message}"):
+        read_lines(path)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kosmos_eval.data.hub import hub_rows, resolve_commit
+from kosmos_eval.data.hub import hub_class_names, hub_rows, resolve_commit
 from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
 
@@ -132,3 +132,16 @@ def test_a_revision_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
     assert [resolve_commit("owner/name", "main") for _ in range(2)] == ["0123abcd"] * 2
     assert asked == [("owner/name", "main")]
+
+
+def test_a_column_of_labels_knows_its_names_where_the_dataset_gives_them(tmp_path: Path) -> None:
+    kinds = datasets.Features(
+        {"label": datasets.ClassLabel(names=["hen", "hen house"]), "number": datasets.Value("int64")}
+    )
+    table = datasets.Dataset.from_dict({"label": [1, 0], "number": [1, 0]}, features=kinds)
+    (tmp_path / "data").mkdir()
+    table.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
+    assert hub_class_names(str(tmp_path), "test", "label") == ("hen", "hen house")
+    assert hub_class_names(str(tmp_path), "test", "number") is None
+    assert hub_class_names(str(tmp_path), "test", "absent") is None
+    assert [row["label"] for row in hub_rows(str(tmp_path), "test")] == [1, 0]
