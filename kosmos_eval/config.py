@@ -19,7 +19,7 @@ class RunConfig(BaseModel):
     """A run's configuration; every field is a flag of `kosmos-eval run`.
 
     Attributes:
-        tasks: names of tasks.
+        tasks: names of tasks, of their parts, of groups, or globs: see `kosmos_eval.selection`.
         shots: numbers of exemplars; every task is run at each.
         model: name of a model, or a folder with one.
         model_args: the model's own arguments.
@@ -28,7 +28,7 @@ class RunConfig(BaseModel):
         sample_order: which samples `limit` keeps: a seeded random subset, or the first.
         exemplars: drawn for each query, or once for the run.
         seed: of every random choice.
-        settings: task name to its settings.
+        settings: name of a task, or of a part of it, to settings.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: of the weights and activations.
         batch_size: sequences in one forward pass; `None` lets the model choose.

@@ -14,16 +14,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosmos_eval.data.source import Source
-from kosmos_eval.errors import DataError, UnknownNameError, UsageError
+from kosmos_eval.errors import DataError
 from kosmos_eval.exemplars import ExemplarPool
 from kosmos_eval.fingerprint import digest_lines, scorer_fingerprint
 from kosmos_eval.preflight import check_requirements
 from kosmos_eval.request import Generate, request_digest
+from kosmos_eval.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,6 +87,7 @@ class Cell:
         total: samples in the split, of which `samples` may be a subset.
         config: of the run.
         pool: what exemplars are drawn from.
+        part: the name that `--tasks` knows it by, `refcoco:testA`; empty for the task's own.
     """
 
     task: Task[Any, Any]
@@ -95,12 +97,13 @@ class Cell:
     total: int
     config: RunConfig
     pool: ExemplarPool[Sample]
+    part: str = ""
     _drawn: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def label(self) -> str:
-        """The task's name as results show it, `vqav2@mini`."""
-        return self.source.label(self.task.name)
+        """The name of the task or of its part as results show it, `vqav2@mini`, `refcoco:testA@mini`."""
+        return self.source.label(self.part or self.task.name)
 
     @property
     def name(self) -> str:
@@ -286,69 +289,30 @@ def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
     """
     spec, config = resolve_model(config, plugins)
     source = Source.parse(config.data or "mini")
-    made = [make_task(name, config.settings.get(name, {}), plugins) for name in config.tasks]
-    for name in config.settings:
-        if name not in config.tasks:
-            kind = "task of this run"
-            raise UnknownNameError(kind, name, config.tasks)
+    parts, made = select(config, plugins)
+    config = config.model_copy(update={"tasks": tuple(part.name for part in parts)})
     for name in config.report:
         plugins.report(name)
     for task in made:
         check_requirements(task, source)
-    return Plan(config, spec, tuple(cell for task in made for cell in _cells(task, source, config)))
+    named = zip(parts, made, strict=True)
+    return Plan(config, spec, tuple(cell for part, task in named for cell in _cells(part.name, task, source, config)))
 
 
-def make_task(name: str, settings: Mapping[str, Any], plugins: Plugins) -> Task[Any, Any]:
-    """Return the task of that name with its settings.
-
-    Raises:
-        UnknownNameError: there is no such task or setting.
-        UsageError: a setting's value is of another type than its default.
-    """
-    task: Any = plugins.task(name)()
-    known = {each.name: each for each in fields(task) if each.init}
-    given: dict[str, object] = {}
-    for key, value in settings.items():
-        if key not in known:
-            kind = f"setting of {name}"
-            raise UnknownNameError(kind, key, known)
-        default = getattr(task, key)
-        optional = default is None or "None" in str(known[key].type)
-        given[key] = _like(default, value, f"{name}.{key}", optional=optional)
-    changed: Task[Any, Any] = replace(task, **given)
-    return changed
-
-
-def _like(default: object, value: object, place: str, *, optional: bool) -> object:
-    """Return a setting's value in the type of its default, or `None` where the setting may be that."""
-    if optional and (default is None or value is None):
-        return tuple(value) if isinstance(value, list) else value
-    if isinstance(value, list):
-        value = tuple(value)
-    if isinstance(default, tuple) and isinstance(value, str):
-        return (value,)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(default):
-        message = f"setting {place}: expected {type(default).__name__} such as {default!r}, got {value!r}"
-        raise UsageError(message)
-    return value
-
-
-def _cells(task: Task[Any, Any], source: Source, config: RunConfig) -> Iterator[Cell]:
-    everything = _unique(task.samples(task.split, source), f"{source.label(task.name)} split {task.split}")
+def _cells(part: str, task: Task[Any, Any], source: Source, config: RunConfig) -> Iterator[Cell]:
+    everything = _unique(task.samples(task.split, source), f"{source.label(part)} split {task.split}")
     if not everything:
-        message = f"{source.label(task.name)}: split {task.split} of {source} holds no samples"
+        message = f"{source.label(part)}: split {task.split} of {source} holds no samples"
         raise DataError(message)
     chosen = choose(everything, config, task.name)
     samples = {each.key: each for each in sorted(chosen, key=lambda sample: (sample.cluster, sample.key))}
     pool = ExemplarPool[Any](())
     if any(config.shots):
         split = task.exemplar_split
-        place = f"{source.label(task.name)} split {split}"
+        place = f"{source.label(part)} split {split}"
         pool = ExemplarPool(everything if split == task.split else _unique(task.samples(split, source), place))
     for shots in config.shots:
-        yield Cell(task, source, shots, samples, len(everything), config, pool)
+        yield Cell(task, source, shots, samples, len(everything), config, pool, part)
 
 
 def _unique(samples: Iterable[Sample], place: str) -> list[Sample]:

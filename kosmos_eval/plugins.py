@@ -15,6 +15,8 @@ import importlib.util
 import inspect
 import re
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -35,6 +37,7 @@ Kind = Literal["task", "model", "report"]
 _GROUPS: dict[Kind, str] = {"task": "kosmos_eval.tasks", "model": "kosmos_eval.models", "report": "kosmos_eval.reports"}
 _DECLARED: dict[str, Kind] = {"TASKS": "task", "MODELS": "model", "REPORTS": "report"}
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,7 @@ def _task_faults(value: object) -> list[str]:
         return [f"expected a frozen dataclass, got {value!r:.60}"]
     parameters: Any = getattr(value, "__dataclass_params__", None)
     frozen = [] if parameters.frozen else ["expected a frozen dataclass, got one that is not frozen"]
-    return [*frozen, *_fact_faults(value), *_setting_faults(value), *_method_faults(value)]
+    return [*frozen, *_fact_faults(value), *_setting_faults(value), *_part_faults(value), *_method_faults(value)]
 
 
 def _setting_faults(task: type) -> list[str]:
@@ -191,6 +194,36 @@ def _setting_faults(task: type) -> list[str]:
         default = settings[split].default if split in settings else getattr(task, split, None)
         if not isinstance(default, str | property):
             wrong.append(f"expected {split} to be a setting with a text as its default, got {default!r:.60}")
+    return wrong
+
+
+def _part_faults(task: type) -> list[str]:
+    """Return what is wrong with the splits, variants and groups that a task names."""
+    splits, variants, groups = (getattr(task, name, ()) for name in ("splits", "variants", "groups"))
+    if not isinstance(splits, tuple):
+        return [f"expected splits to be a tuple of texts, got {splits!r:.60}"]
+    for name, value in (("variants", variants), ("groups", groups)):
+        if value != () and not isinstance(value, Mapping):
+            return [f"expected {name} to be a mapping, got {value!r:.60}"]
+    parts, settings = (*splits, *variants), {each.name for each in fields(task) if each.init}
+    folded = Counter(str(part).casefold() for part in parts)  # not every file system tells case apart in file names
+    default = getattr(task, "split", None)
+    wrong = [
+        f"expected the name of a split or variant to be letters, digits, '_' and '-', got {part!r}"
+        for part in parts
+        if not (isinstance(part, str) and _PART.fullmatch(part))
+    ]
+    wrong += [
+        f"expected names of splits and variants to differ, got {part!r} twice" for part in folded if folded[part] > 1
+    ]
+    if splits and isinstance(default, str) and default not in splits:
+        wrong.append(f"expected the default split to be one of {', '.join(map(repr, splits))}, got {default!r}")
+    for name in variants:
+        unknown = [setting for setting in variants[name] if setting not in settings]
+        wrong += [f"expected variant {name!r} to change settings of the task, got {setting!r}" for setting in unknown]
+    for name in groups:
+        unknown = [part for part in groups[name] if part and not set(part.split(":")) <= set(parts)]
+        wrong += [f"expected group {name!r} to be of splits and variants of the task, got {part!r}" for part in unknown]
     return wrong
 
 
@@ -223,7 +256,21 @@ def _method_faults(task: type) -> list[str]:
             wrong.append(f"expected {name} to take {arguments} arguments besides self")
         elif name == "ask" and not inspect.isgeneratorfunction(method):
             wrong.append("expected ask to be a generator: it must yield requests")
-    return wrong
+    return [*wrong, *_corpus_faults(task)]
+
+
+def _corpus_faults(task: type) -> list[str]:
+    metrics: object = getattr(task, "metrics", None)
+    declared = metrics if isinstance(metrics, tuple) else ()
+    corpus = [each.name for each in declared if isinstance(each, Metric) and each.corpus]
+    if not corpus:
+        return []
+    method = getattr(task, "score_corpus", None)
+    if not callable(method):
+        return [f"expected a method score_corpus, as {', '.join(corpus)} belong to all samples together"]
+    if len(inspect.signature(method).parameters) != 2:  # noqa: PLR2004  self and the scored samples
+        return ["expected score_corpus to take 1 argument besides self"]
+    return []
 
 
 def _model_faults(value: object) -> list[str]:

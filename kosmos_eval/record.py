@@ -29,8 +29,12 @@ SCHEMA_VERSION = 1
 
 
 def file_stem(task: str, shots: int) -> str:
-    """Return a cell's name in file names: `vqav2@mini_4shot`."""
-    return f"{task}_{shots}shot"
+    """Return a cell's name in file names: `vqav2@mini_4shot`, `refcoco.testA@mini_0shot`.
+
+    No name of a task, split or variant has a dot, so no two cells share a file; nor a colon, which not every file
+    system takes.
+    """
+    return f"{task.replace(':', '.')}_{shots}shot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,9 @@ class MetricResult:
 
     Attributes:
         name: of the metric.
-        value: the mean; `None` when nothing was scored: no data is no number.
-        low, high: 95 % confidence interval; `None` when there is no value or a single cluster.
+        value: the mean, or the metric of the whole corpus; `None` when nothing was scored, or where the samples leave
+            it undefined: no data is no number.
+        low, high: 95 % confidence interval; `None` when there is no value, a single cluster, or no spread to resample.
         stderr: cluster-robust standard error; `None` as above.
         count: samples that were scored.
         clusters: independent groups among them.
@@ -49,6 +54,12 @@ class MetricResult:
         chance: expected value for random answers, where known.
         higher_is_better: the direction of improvement.
         failed: samples that the model could not take; neither scored nor in any other count.
+        lower, upper: least and greatest possible value; `None` where there is no such bound.
+        percent: tables show it times 100.
+        interval: how the interval was made (`wilson-clustered`, `t-clustered`, `bca-bootstrap`); empty when there is
+            none.
+        unavailable: why it could not be computed and how to get it; empty when there is nothing in the way.
+        made_with: what computed it, where that is a choice.
     """
 
     name: str
@@ -63,6 +74,12 @@ class MetricResult:
     chance: float | None = None
     higher_is_better: bool = True
     failed: int = 0
+    lower: float | None = 0.0
+    upper: float | None = 1.0
+    percent: bool = True
+    interval: str = ""
+    unavailable: str = ""
+    made_with: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +192,7 @@ class SampleRecord:
         raw: the model's last text, or the text of the option it preferred.
         answer: as read out of the response; `None` is unparsed, unless the sample failed.
         target: the truth, for people.
-        values: metric name to value; empty when unlabelled or failed.
+        values: metric name to value, of the metrics that single samples have; empty when unlabelled or failed.
         margin: by how many nats the closest of the model's choices was won; `None` where that is not known.
         stop_reason: of the last generation; `None` where nothing was generated.
         explanation: why the score is what it is.

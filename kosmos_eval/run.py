@@ -27,6 +27,7 @@ from kosmos_eval.plugins import Plugins
 from kosmos_eval.preflight import preflight
 from kosmos_eval.record import SCHEMA_VERSION, RunRecord, load, read_run
 from kosmos_eval.run_folder import default_folder, open_folder, reopen
+from kosmos_eval.selection import select
 from kosmos_eval.task import Traced
 from kosmos_eval.worker import model_options
 from kosmos_eval.writing import write_json, write_results
@@ -90,6 +91,9 @@ def prepare_resumed(folder: Path, overrides: Mapping[str, Any]) -> Prepared:
     run = read_run(folder)
     before = parse_config(run["config"], str(folder / "run.json"))
     config = parse_config({**run["config"], **overrides}, "the command line")
+    if "tasks" in overrides:
+        parts = select(config, Plugins(map(Path, config.include_path))).parts
+        config = config.model_copy(update={"tasks": tuple(part.name for part in parts)})
     for field in IDENTITY:
         if getattr(config, field) != getattr(before, field):
             asked, known = getattr(config, field), getattr(before, field)
@@ -117,7 +121,7 @@ def _describe(plan: Plan, weights: str) -> dict[str, Any]:
 
 
 def _provenance(plan: Plan) -> dict[str, dict[str, str | None]]:
-    tasks = {cell.task.name: (cell.task, cell.source) for cell in plan.cells}
+    tasks = {cell.part or cell.task.name: (cell.task, cell.source) for cell in plan.cells}
     return {name: dict(task.provenance(source)) for name, (task, source) in tasks.items() if isinstance(task, Traced)}
 
 
@@ -266,7 +270,7 @@ def evaluate(
     an `IncompleteRunError` names those samples, and its `record` is the record. What is returned lacks nothing.
 
     Args:
-        tasks: a task's name, or several.
+        tasks: a task's name, or several, as `--tasks` takes them: parts, groups and globs too.
         model: a model's name, or a folder with one.
         shots: a number of exemplars, or several.
         output_path: folder of the run; by default one under `runs/`, named after time, model and tasks.

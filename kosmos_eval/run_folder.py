@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONGEST_NAME = 100
+_UNSAFE = re.compile(r"[^\w.-]+")  # what globs and parts have in their names
 
 
 def default_folder(config: RunConfig) -> Path:
     """Return a new folder under `runs/`, named after time, model and tasks."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    name = f"{stamp}-{Path(config.model).name}-{'-'.join(config.tasks)}"[:_LONGEST_NAME]
+    tasks = _UNSAFE.sub("_", "-".join(config.tasks))
+    name = f"{stamp}-{Path(config.model).name}-{tasks}"[:_LONGEST_NAME]
     folder, number = Path("runs") / name, 1
     while folder.exists():
         number += 1

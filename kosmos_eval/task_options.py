@@ -46,13 +46,32 @@ def _settings(_context: click.Context, parameter: click.Parameter, texts: Sequen
     return settings or None
 
 
+def _complete(_context: click.Context, _parameter: click.Parameter, text: str) -> list[str]:
+    """Return how a shell may go on with a text: the last of its names, completed to tasks, parts and groups."""
+    from kosmos_eval.plugins import Plugins  # noqa: PLC0415  only a shell that completes needs it
+    from kosmos_eval.selection import find_groups, parts_of  # noqa: PLC0415  as above
+
+    before, comma, last = text.rpartition(",")
+    plugins = Plugins()
+    task = last.partition(":")[0]
+    known = [*plugins.names("task"), *find_groups(plugins).members]
+    if ":" in last:
+        known = [f"{task}:{part}" for part in parts_of(plugins.task(task))] if task in plugins.names("task") else []
+    return [f"{before}{comma}{each}" for each in known if each.startswith(last)]
+
+
 def tasks_missing() -> UsageError:
     """Return what to raise where no task was named."""
     return UsageError("expected --tasks, such as --tasks vqav2,raven (all of them: kosmos-eval ls tasks)")
 
 
 tasks = click.option(
-    "-t", "--tasks", callback=names, metavar="NAMES", help="Tasks, separated by commas (see: ls tasks)."
+    "-t",
+    "--tasks",
+    callback=names,
+    metavar="NAMES",
+    shell_complete=_complete,
+    help="Tasks, as vqav2,refcoco:testA, groups, or globs, as 'refcoco:*' (see: ls tasks, ls groups).",
 )
 shots = click.option(
     "-f", "--shots", "--num_fewshot", callback=_counts, metavar="COUNTS", help="Shot counts, as 0,4.  [default: 0]"
@@ -78,5 +97,5 @@ settings = click.option(
     multiple=True,
     callback=_settings,
     metavar="TASK.SETTING=VALUE",
-    help="A task's setting (see: describe TASK).",
+    help="A setting of a task, or of a part of it (see: describe TASK).",
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 def describe(task: str, shots: int, include_path: tuple[Path, ...]) -> None:
     """Show what TASK asks, how it scores and what can be set, with a prompt of its embedded data."""
-    from kosmos_eval.plan import make_task
+    from kosmos_eval.selection import make_task
     from kosmos_eval.plugins import Plugins
 
     made: Any = make_task(task, {}, Plugins(include_path))
