@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import platform
+from dataclasses import is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +28,15 @@ def digest_lines(lines: Iterable[str]) -> str:
 
 
 def scorer_fingerprint(task: type[Task[Any, Any]]) -> str:
-    """Return the task's version and the digest of its own code and of the core's metrics.
+    """Return the task's version and the digest of its own code, of what it inherits, and of the core's metrics.
 
     The version says that a number means something else now; the code's digest catches a change that forgot to say so.
     """
     file = Path(inspect.getfile(task))
     own_folder = file.parent.name == task.name.replace("-", "_")  # a task in several files has a folder of its name
     files = sorted(file.parent.glob("*.py")) if own_folder else [file]
+    inherited = {Path(inspect.getfile(base)) for base in task.__mro__[1:] if is_dataclass(base)}
+    files += sorted(inherited - set(files))
     files += sorted((Path(__file__).parent / "metrics").glob("*.py"))
     code = digest_lines(f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in files)
     return f"{task.version}:{code[:16]}"

@@ -83,3 +83,16 @@ def test_lines_are_told_apart() -> None:
 
 def test_the_environment_names_what_can_move_a_number() -> None:
     assert {"python", "platform", "machine", "kosmos-eval", "torch", "pillow"} <= environment().keys()
+
+
+def test_what_a_task_inherits_counts_as_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    base, task = tmp_path / "flying_base.py", tmp_path / "flying_birds.py"
+    inherited = "from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Flying:\n    split: str = 'test'\n"
+    base.write_text(inherited, encoding="utf-8")
+    task.write_text(
+        f"from flying_base import Flying\n{code('birds').replace('Task:', 'Task(Flying):')}", encoding="utf-8"
+    )
+    before = fingerprint_of(task)
+    base.write_text(f"{inherited}# changed", encoding="utf-8")
+    assert fingerprint_of(task) != before

@@ -81,6 +81,16 @@ def check_split(split: str) -> None:
         raise UsageError(message)
 
 
+def scene_image(scene: Scene, name: str) -> Image:
+    """Return a scene's picture, drawn when it is opened.
+
+    Args:
+        scene: what it shows.
+        name: how messages call it.
+    """
+    return Image(partial(_draw, scene), name)
+
+
 def vqa_items(split: str) -> Iterator[VQAItem]:
     """Yield the split's 1,000 items, five for each picture, without drawing anything.
 
@@ -96,7 +106,7 @@ def _vqa_items(split: str) -> Iterator[VQAItem]:
         subject = mini_subject(split, number)
         scene = make_scene(subject)
         image_key = _FIRST_IDS[split] + number
-        image = Image(partial(_draw, scene), f"microworld picture {image_key}")
+        image = scene_image(scene, f"microworld picture {image_key}")
         for place, question in enumerate(make_questions(scene, subject, QUESTIONS)):
             yield VQAItem(str(image_key * 1000 + place), str(image_key), image, question)
 
