@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
@@ -91,7 +91,7 @@ def read_lines(path: Path) -> list[tuple[str, str]]:
     Raises:
         DataError: the file is missing, empty or not UTF-8.
     """
-    lines = enumerate(_text(path).splitlines(), start=1)
+    lines = enumerate(_text(path).split("\n"), start=1)
     found = [(f"{path.name}: line {number}", line.strip()) for number, line in lines if line.strip()]
     if not found:
         message = f"{path}: expected lines of text, got an empty file; unpack or download it again"
@@ -106,7 +106,7 @@ def read_json_lines(path: Path) -> list[tuple[str, Any]]:
         DataError: the file is missing, empty or not UTF-8, or a line is no JSON.
     """
     found: list[tuple[str, Any]] = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.strip():
             where = f"{path.name}: line {number}"
             try:
@@ -120,18 +120,22 @@ def read_json_lines(path: Path) -> list[tuple[str, Any]]:
     return found
 
 
-def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[tuple[str, dict[str, str]]]:
+def read_table(
+    path: Path, columns: Sequence[str], delimiter: str = ",", *, quoted: bool = True
+) -> list[tuple[str, dict[str, str]]]:
     """Return the rows of a CSV or TSV file with a header, each with `FILE: line N` for messages.
 
     Args:
         path: of the file.
         columns: that every row must have; others are kept.
         delimiter: between the cells.
+        quoted: whether a cell may stand in double quotes; where not, as in GLUE's TSV files, they are letters.
 
     Raises:
         DataError: the file is missing, empty or not UTF-8, lacks a column, or a row is short or long.
     """
-    reader = csv.DictReader(io.StringIO(_text(path)), delimiter=delimiter, strict=True)
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.DictReader(io.StringIO(_text(path)), delimiter=delimiter, quoting=quoting, strict=True)
     found: list[tuple[str, dict[str, str]]] = []
     try:
         names = reader.fieldnames or []
@@ -211,7 +215,7 @@ def read_field(record: object, name: str, kind: type[T], where: str) -> T:
 
 
 def _text(path: Path) -> str:
-    """Return what a UTF-8 file says, a byte order mark apart.
+    """Return what a UTF-8 file says, a byte order mark apart; every line ends with a line feed.
 
     Raises:
         DataError: it cannot be read, or is not UTF-8.

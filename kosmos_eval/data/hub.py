@@ -1,5 +1,7 @@
 """Rows of a Hugging Face dataset, or of a folder laid out like one (`data/{split}-00000-of-00001.parquet`, ...).
 
+Besides Parquet, a dataset may be JSON lines, CSV or a webdataset, and name its pictures by their paths in it.
+
 Only the asked split is fetched: `datasets.load_dataset` prepares every split of a repository, even when it is asked for
 one, and VQAv2's unasked splits take 90 GB. The split becomes an Arrow file in the `datasets` cache, which is mapped
 into memory: pictures stay on disk until they are opened, and memory does not grow with the dataset. The disk holds the
@@ -11,20 +13,22 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import PIL.Image
 
     from kosmos_eval.data.source import Source
 
 _CURE = "name a folder of the official files (--data DIR), or use --data mini"
+_FORMATS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tar": "webdataset"}
+"""Name's ending to what `datasets` calls the format; all others are Parquet."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def hub_rows(
         split: as the dataset calls it.
         revision: commit, branch or tag; `None` is the repository's present state (see `resolve_commit`).
         columns: what a row must hold besides the images; others are not read. `None` is every column.
-        image_columns: columns of pictures.
+        image_columns: columns of pictures: encoded, or paths in the repository, which are fetched as they are opened.
 
     Raises:
         DataError: the hub is out of reach, or the dataset, split or a column is missing or unreadable. All of this
@@ -91,7 +95,7 @@ def hub_rows(
             f"got only {', '.join(table.column_names)}; name a copy in the original layout"
         )
         raise DataError(message)
-    return _rows(table, f"{repository} {split}", wanted, image_columns)
+    return _rows(table, f"{repository} {split}", wanted, image_columns, partial(_fetch, repository, commit))
 
 
 def hub_class_names(repository: str, split: str, column: str, *, revision: str | None = None) -> tuple[str, ...] | None:
@@ -151,13 +155,46 @@ def _load(repository: str, split: str, commit: str | None) -> Any:  # noqa: ANN4
     try:
         builder = datasets.load_dataset_builder(source, revision=commit)
         files = builder.config.data_files or {}
-        if split in files:
-            return datasets.load_dataset("parquet", data_files={split: list(files[split])}, split=split)
+        if asked := _files_of(files, split):
+            kind = _FORMATS.get(PurePosixPath(asked[0]).suffix, "parquet")
+            return datasets.load_dataset(kind, data_files={split: asked}, split=split)
     except Exception as error:
         message = f"dataset {repository}, split {split}: cannot be read ({_first_line(error)}); {_CURE}"
         raise DataError(message) from error
     message = f"dataset {repository}: expected a split {split}, got only {', '.join(map(str, files)) or 'none'}"
     raise DataError(message)
+
+
+def _files_of(files: Mapping[str, Sequence[str]], split: str) -> list[str]:
+    """Return the files of a split; none if there is no such split.
+
+    Where a dataset does not say what its splits are, `datasets` guesses them from names, and takes `dev_seen.jsonl` and
+    `dev_unseen.jsonl` for one split: a file of the asked name then goes before the guess.
+    """
+    if split in files:
+        return list(files[split])
+    return [each for listed in files.values() for each in listed if PurePosixPath(each).stem == split]
+
+
+def _fetch(repository: str, commit: str | None, name: str) -> Path:
+    """Return where a file of a repository lies on this machine, having fetched it.
+
+    Raises:
+        DataError: the repository has no such file, or the hub cannot be reached.
+    """
+    if commit is None:
+        path = Path(repository).expanduser() / name
+        if path.is_file():
+            return path
+        message = f"dataset {repository}: expected its picture {name} there, found none"
+        raise DataError(message)
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415  as above
+
+    try:
+        return Path(hf_hub_download(repository, name, repo_type="dataset", revision=commit))
+    except Exception as error:
+        message = f"dataset {repository}: its picture {name} cannot be fetched ({_first_line(error)}); {_CURE}"
+        raise DataError(message) from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -175,6 +212,7 @@ def _rows(
     label: str,
     columns: Sequence[str],
     image_columns: Sequence[str],
+    fetch: Callable[[str], Path],
 ) -> Iterator[Mapping[str, Any]]:
     from datasets import Image as ImageFeature  # noqa: PLC0415  as above
 
@@ -183,19 +221,26 @@ def _rows(
     pictures = {name: table.select_columns([name]) for name in image_columns}
     for number, row in enumerate(table.select_columns(list(columns))):
         images = {
-            name: Image(partial(_open_cell, cells, number, name, label), f"{label} row {number}")
+            name: Image(partial(_open_cell, cells, number, name, label, fetch), f"{label} row {number}")
             for name, cells in pictures.items()
         }
         yield {**row, **images}
 
 
-def _open_cell(cells: Any, number: int, name: str, label: str) -> PIL.Image.Image:  # noqa: ANN401  as above
+def _open_cell(
+    cells: Any,  # noqa: ANN401  as above
+    number: int,
+    name: str,
+    label: str,
+    fetch: Callable[[str], Path],
+) -> PIL.Image.Image:
     import PIL.Image  # noqa: PLC0415  reading rows opens no picture
 
     cell = cells[number][name]
     if cell and cell["bytes"] is not None:
         return PIL.Image.open(io.BytesIO(cell["bytes"]))
-    if cell and cell["path"] and Path(cell["path"]).is_file():
-        return PIL.Image.open(cell["path"])
+    if cell and cell["path"]:
+        path = Path(cell["path"])  # `datasets` makes the paths of pictures beside metadata absolute, and leaves others
+        return PIL.Image.open(path if path.is_absolute() else fetch(cell["path"]))
     message = f"image {label} row {number}: expected an encoded picture in column {name}, found none"
     raise DataError(message)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kosmos_eval.data.folder import find_path, read_field, read_json, read_lines
+from kosmos_eval.data.folder import find_path, read_field, read_json, read_json_lines, read_lines, read_table
 from kosmos_eval.errors import DataError
 
 if TYPE_CHECKING:
@@ -112,3 +112,21 @@ def test_a_file_without_lines_of_text_is_an_error_that_names_it(tmp_path: Path, 
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"names\.txt: .*{message}"):
         read_lines(path)
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('\ufeff{"text": "one\u2028two\x85"}\r\n\n{"text": "three"}'.encode())
+    assert read_json_lines(path) == [
+        ("a.jsonl: line 1", {"text": "one\u2028two\x85"}),
+        ("a.jsonl: line 3", {"text": "three"}),
+    ]
+
+
+def test_quotes_are_letters_where_a_table_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "dev.tsv"
+    path.write_text('sentence\tlabel\n"a "great" film\t1\n', encoding="utf-8")
+    (row,) = read_table(path, ["sentence", "label"], "\t", quoted=False)
+    assert row == ("dev.tsv: line 2", {"sentence": '"a "great" film', "label": "1"})
+    with pytest.raises(DataError, match="not valid CSV"):
+        read_table(path, ["sentence", "label"], "\t")

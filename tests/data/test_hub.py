@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -145,3 +146,54 @@ def test_a_column_of_labels_knows_its_names_where_the_dataset_gives_them(tmp_pat
     assert hub_class_names(str(tmp_path), "test", "number") is None
     assert hub_class_names(str(tmp_path), "test", "absent") is None
     assert [row["label"] for row in hub_rows(str(tmp_path), "test")] == [1, 0]
+
+
+def test_pictures_may_be_paths_in_the_dataset_and_splits_files_of_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    (folder / "img").mkdir(parents=True)
+    for shade, split in enumerate(("train", "dev_seen", "dev_unseen")):
+        (folder / "img" / f"{shade}.png").write_bytes(encoded(shade))
+        (folder / f"{split}.jsonl").write_text(f'{{"img": "img/{shade}.png", "label": {shade}}}\n', encoding="utf-8")
+    (row,) = hub_rows(str(folder), "dev_unseen", columns=["label"], image_columns=["img"])
+    assert (row["label"], row["img"].load().getpixel((0, 0))) == (2, (2, 0, 0))
+    (folder / "img" / "2.png").unlink()
+    with pytest.raises(DataError, match=r"expected its picture img/2\.png there, found none"):
+        row["img"].load()
+    with pytest.raises(DataError, match="expected a split dev"):
+        hub_rows(str(folder), "dev")
+
+
+def test_a_picture_on_the_hub_is_fetched_when_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = datasets.Dataset.from_dict({"id": [7], "img": ["img/7.png"]})
+    monkeypatch.setattr("kosmos_eval.data.hub.resolve_commit", lambda *_: "c0ffee")
+    monkeypatch.setattr("kosmos_eval.data.hub._load", lambda *_: table)
+    asked: list[tuple[Any, ...]] = []
+
+    def download(*place: str, repo_type: str, revision: str) -> str:
+        asked.append((*place, repo_type, revision))
+        (tmp_path / "7.png").write_bytes(encoded(7))
+        return str(tmp_path / "7.png")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    (row,) = hub_rows("owner/name", "train", image_columns=["img"])
+    assert asked == []
+    assert row["img"].load().getpixel((0, 0)) == (7, 0, 0)
+    assert asked == [("owner/name", "img/7.png", "dataset", "c0ffee")]
+
+    def refuse(*_place: str, **_settings: str) -> str:
+        raise ConnectionError
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(DataError, match=r"its picture img/7\.png cannot be fetched \(ConnectionError: \)"):
+        row["img"].load()
+
+
+def test_a_webdataset_is_read(tmp_path: Path) -> None:
+    (tmp_path / "d" / "test").mkdir(parents=True)
+    with tarfile.open(tmp_path / "d" / "test" / "0.tar", "w") as tar:
+        for name, content in (("s0.cls", b"1"), ("s0.png", encoded(9))):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    (row,) = hub_rows(str(tmp_path / "d"), "test", columns=["__key__", "cls"], image_columns=["png"])
+    assert (row["__key__"], row["cls"], row["png"].load().getpixel((0, 0))) == ("s0", 1, (9, 0, 0))
