@@ -60,7 +60,40 @@ class Summed:
 
     def values(self, weights: Floats) -> Floats:
         """Return the metric for each row of weights; see `Weighed`."""
-        return self.combine(weights @ self.statistics)
+        # Not a matrix product: BLAS adds in another order at another number of threads.
+        columns = np.ascontiguousarray(self.statistics.T)
+        return self.combine(np.einsum("rs,ks->rk", weights, columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A corpus metric over some of the samples, as a function of their weights; nothing is computed anew.
+
+    Attributes:
+        whole: the metric over all samples.
+        members: places of the samples among them.
+    """
+
+    whole: Weighed
+    members: NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.members)
+
+    def values(self, weights: Floats) -> Floats:
+        """Return the metric for each row of weights; see `Weighed`."""
+        spread = np.zeros((len(weights), self.whole.count))
+        spread[:, self.members] = weights
+        return self.whole.values(spread)
+
+
+def part_of(whole: Weighed, members: NDArray[np.int64]) -> Weighed:
+    """Return a corpus metric over some of the samples, by their places."""
+    if isinstance(whole, Summed):
+        return Summed(whole.statistics[members], whole.combine)
+    return Part(whole, members)
 
 
 def mean_of(values: Floats) -> Summed:
@@ -83,10 +116,13 @@ class CorpusScore:
 
     Attributes:
         weighed: the metric; `None` when it could not be computed.
-        own: each sample's own value where it has one (its CIDEr), for its record; [samples].
+        own: each sample's own value where it has one (its CIDEr), for its record; [samples], not a number where a
+            sample has none.
         unavailable: why there is none and how to get it, one line: "METEOR needs Java: install ...".
+        made_with: what computed it where that is a choice, shown beside the number: "PTBTokenizer 3.6.0 (Java)".
     """
 
     weighed: Weighed | None
     own: Floats | None = None
     unavailable: str = ""
+    made_with: str = ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import insort
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.ask import about, recorded_of, replay
+from kosmos_eval.corpus_scoring import CorpusResults, Measured, score_corpus
 from kosmos_eval.errors import KosmosEvalError
 from kosmos_eval.margins import is_near_tie, sample_margin, summarise_margins
 from kosmos_eval.record import CellResult, Exchange, MetricResult, SampleRecord
@@ -40,12 +41,49 @@ class Scored:
     record: SampleRecord
 
 
-def score_cell(cell: Cell, units: Iterable[Unit], journal: JournalReader) -> Iterator[Scored]:
+def score_cell(
+    cell: Cell, units: Iterable[Unit], journal: JournalReader, corpus: CorpusResults | None = None
+) -> Iterator[Scored]:
     """Yield every sample of a cell, scored unless it failed, in the plan's order; one unit is in memory at a time.
+
+    Args:
+        cell: that is scored.
+        units: of the cell.
+        journal: with the responses.
+        corpus: what the corpus metrics came to; samples take their own values from it.
 
     Raises:
         DataError: the journal lacks a sample, or the task now asks something else.
     """
+    for sample, exemplars, replayed, score in _replayed(cell, units, journal):
+        whole = _with_own_values(cell, sample, score, corpus) if corpus else score
+        yield Scored(sample, whole, _record(sample, exemplars, replayed, whole, cell.config.dtype))
+
+
+def _with_own_values(cell: Cell, sample: Sample, score: SampleScore, corpus: CorpusResults) -> SampleScore:
+    values = {**score.values, **corpus.values_of(sample.key)}
+    return replace(score, values={each.name: values[each.name] for each in cell.task.metrics if each.name in values})
+
+
+def score_whole(cell: Cell, units: Iterable[Unit], journal: JournalReader) -> CorpusResults:
+    """Return what the metrics of all of a cell's samples together come to; nothing is read for a cell without any.
+
+    Only the samples and their scores are in memory, and their records are made when they stream by once more.
+
+    Raises:
+        DataError: the journal lacks a sample, or the task now asks something else.
+        KosmosEvalError: the task gives other metrics than it declares, or a value outside its bounds.
+    """
+    if not any(metric.corpus for metric in cell.task.metrics):
+        return CorpusResults()
+    scores = _replayed(cell, units, journal)
+    answered = [(sample, score) for sample, _, replayed, score in scores if sample.labelled and not replayed.failed]
+    return score_corpus(cell, answered)
+
+
+def _replayed(
+    cell: Cell, units: Iterable[Unit], journal: JournalReader
+) -> Iterator[tuple[Sample, tuple[Sample, ...], Replayed, SampleScore]]:
     for unit in units:
         answers = journal.unit(unit.id)
         for key in unit.keys:
@@ -58,16 +96,16 @@ def score_cell(cell: Cell, units: Iterable[Unit], journal: JournalReader) -> Ite
                 else:
                     score = cell.task.score(sample, replayed.answer)
                     _check(cell, sample, score)
-            yield Scored(sample, score, _record(sample, exemplars, replayed, score, cell.config.dtype))
+            yield sample, exemplars, replayed, score
 
 
 def _check(cell: Cell, sample: Sample, score: SampleScore) -> None:
-    expected = {metric.name for metric in cell.task.metrics} if sample.labelled else set()
-    if set(score.values) != expected:
-        got = sorted(score.values)
-        message = f"{cell.label}: expected the score of sample {sample.key} to give {sorted(expected)}, got {got}"
+    means = [metric for metric in cell.task.metrics if sample.labelled and not metric.corpus]
+    if set(score.values) != {metric.name for metric in means}:
+        expected, got = sorted(metric.name for metric in means), sorted(score.values)
+        message = f"{cell.label}: expected the score of sample {sample.key} to give {expected}, got {got}"
         raise KosmosEvalError(message)
-    for metric in cell.task.metrics if expected else ():
+    for metric in means:
         value = score.values[metric.name]
         if not (math.isfinite(value) and metric.lower <= value <= metric.upper):
             bounds = f"from {metric.lower} to {metric.upper}"
@@ -126,7 +164,7 @@ class Tally:
     """The numbers of a cell as its samples stream by.
 
     Attributes:
-        values: metric name to one value a scored sample.
+        values: metric name to one value a scored sample; metrics of the whole corpus have none.
         clusters: one a scored sample, in the same order; a sample that stands alone is its own.
         chances: of the headline metric, where a sample knows its own.
         margins: of the samples that have one.
@@ -169,17 +207,25 @@ class Tally:
             self.unlabelled += 1
             return
         for metric in self.metrics:
-            self.values.setdefault(metric.name, []).append(scored.score.values[metric.name])
+            if not metric.corpus:
+                self.values.setdefault(metric.name, []).append(scored.score.values[metric.name])
         self.clusters.append(scored.sample.cluster or f"sample {scored.sample.key}")
         if scored.sample.chance is not None:
             self.chances.append(scored.sample.chance)
 
-    def result(self, metric: Metric) -> MetricResult:
-        """Return a metric's value over what was counted, with its interval."""
-        values = self.values.get(metric.name, [])
-        estimate = mean_interval(values, self.clusters if values else [], lower=metric.lower, upper=metric.upper)
-        headline = metric is self.metrics[0]
-        known = headline and len(self.chances) == len(values) > 0
+    def result(self, metric: Metric, measured: Measured | None = None) -> MetricResult:
+        """Return a metric's value over what was counted, with its interval.
+
+        Args:
+            metric: one of the tally's.
+            measured: what it came to, for a metric of the whole corpus; others are the mean of what was counted.
+        """
+        if measured is None:
+            values = self.values.get(metric.name, [])
+            clusters = self.clusters if values else []
+            measured = Measured(mean_interval(values, clusters, lower=metric.lower, upper=metric.upper))
+        estimate = measured.estimate
+        known = metric is self.metrics[0] and len(self.chances) == len(self.clusters) > 0
         return MetricResult(
             name=metric.name,
             value=estimate.value,
@@ -193,21 +239,40 @@ class Tally:
             chance=mean_interval(self.chances, self.clusters).value if known else None,
             higher_is_better=metric.higher_is_better,
             failed=self.failed,
+            lower=_finite(metric.lower),
+            upper=_finite(metric.upper),
+            percent=metric.percent,
+            interval=estimate.method,
+            unavailable=measured.unavailable,
+            made_with=measured.made_with,
         )
 
 
-def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...]) -> CellResult:
-    """Return a cell's results from its tally, with the keys of the samples that reports show."""
+def _finite(bound: float) -> float | None:
+    return bound if math.isfinite(bound) else None
+
+
+def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusResults | None = None) -> CellResult:
+    """Return a cell's results from its tally, with the keys of the samples that reports show.
+
+    Args:
+        cell: that was asked.
+        tally: of its samples.
+        shown: keys of samples.
+        corpus: what its corpus metrics came to.
+    """
+    corpus = corpus or CorpusResults()
     headline = cell.task.metrics[0]
     groups: dict[str, dict[str, MetricResult]] = {}
     for (breakdown, category), part in sorted(tally.groups.items()):
-        groups.setdefault(breakdown, {})[category] = part.result(headline)
+        measured = corpus.groups.get((breakdown, category))
+        groups.setdefault(breakdown, {})[category] = part.result(headline, measured)
     return CellResult(
         task=cell.label,
         shots=cell.shots,
         version=cell.task.version,
         split=cell.task.split,
-        metrics=tuple(tally.result(metric) for metric in cell.task.metrics),
+        metrics=tuple(tally.result(metric, corpus.whole.get(metric.name)) for metric in cell.task.metrics),
         groups=groups,
         samples=len(cell.samples),
         total=cell.total,
@@ -224,9 +289,9 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...]) -> CellResult:
 class Showcase:
     """Keeps the samples that a report shows: half those that failed or scored worst, half drawn by hash from all."""
 
-    def __init__(self, headline: Metric, limit: int = SHOWN_SAMPLES) -> None:
-        """Keep at most so many, the worst by the headline metric."""
-        self._headline = headline
+    def __init__(self, metric: Metric, limit: int = SHOWN_SAMPLES) -> None:
+        """Keep at most so many, the worst by a metric that samples have values of."""
+        self._metric = metric
         self._half = limit // 2
         self._worst: list[tuple[float, str]] = []
         self._drawn: list[tuple[str, str]] = []
@@ -234,10 +299,11 @@ class Showcase:
     def add(self, scored: Scored) -> None:
         """Consider a sample."""
         key = scored.sample.key
-        worth = scored.score.values.get(self._headline.name, self._headline.upper)
+        better = self._metric.higher_is_better
+        worth = scored.score.values.get(self._metric.name, self._metric.upper if better else self._metric.lower)
         if scored.record.failed is not None:
             worth = -math.inf
-        elif not self._headline.higher_is_better:
+        elif not better:
             worth = -worth
         insort(self._worst, (worth, key))
         insort(self._drawn, (hashlib.sha256(key.encode()).hexdigest(), key))

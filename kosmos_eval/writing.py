@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.record import SCHEMA_VERSION, file_stem
-from kosmos_eval.scoring import Showcase, Tally, group_by_cell, outermost, plain, score_cell, summarise
+from kosmos_eval.scoring import Showcase, Tally, group_by_cell, outermost, plain, score_cell, score_whole, summarise
 from kosmos_eval.task import Submits
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def write_results(
 
 
 def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folder: Path) -> CellResult:
-    tally, showcase = Tally(cell.task.metrics), Showcase(cell.task.metrics[0])
+    corpus = score_whole(cell, units, journal)
+    tally, showcase = Tally(cell.task.metrics), Showcase(corpus.guide(cell.task.metrics))
     unlabelled: list[tuple[Sample, Score]] = []
     sealed = True  # whether all of the unlabelled samples have an answer
     stem = file_stem(cell.label, cell.shots)
@@ -86,7 +87,7 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
         jsonl.open("w", encoding="utf-8") as lines,
         ParquetRows(parquet, [metric.name for metric in cell.task.metrics]) as rows,
     ):
-        for scored in score_cell(cell, units, journal):
+        for scored in score_cell(cell, units, journal, corpus):
             tally.add(scored)
             showcase.add(scored)
             lines.write(encode(scored.record) + "\n")
@@ -99,7 +100,7 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
     shown = showcase.keys()
     for key in shown:
         _keep_pictures(cell, cell.samples[key], folder / "thumbnails")
-    return summarise(cell, tally, shown)
+    return summarise(cell, tally, shown, corpus)
 
 
 def _keep_pictures(cell: Cell, sample: Sample, folder: Path) -> None:

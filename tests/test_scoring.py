@@ -285,5 +285,6 @@ def test_a_showcase_of_few_samples_keeps_all() -> None:
 def test_values_become_plain_json_values() -> None:
     metric = Metric("m", "about")
     mixed = {1: (metric, MappingProxyType({"a": [None, True]}))}
-    expected = {"name": "m", "description": "about", "higher_is_better": True, "lower": 0.0, "upper": 1.0}
+    expected: dict[str, Any] = {"name": "m", "description": "about", "higher_is_better": True}
+    expected |= {"lower": 0.0, "upper": 1.0, "corpus": False, "percent": True}
     assert plain(mixed) == {"1": [expected, {"a": [None, True]}]}

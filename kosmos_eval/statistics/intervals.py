@@ -34,6 +34,9 @@ from scipy.special import stdtrit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+WILSON = "wilson-clustered"
+STUDENT = "t-clustered"
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -45,6 +48,7 @@ class Estimate:
         stderr: cluster-robust standard error; `None` as above. It is 0 when all values are equal: read the interval.
         count: number of values.
         clusters: independent groups among them.
+        method: how the interval was made, such as `wilson-clustered`; empty when there is none.
     """
 
     value: float | None
@@ -53,6 +57,7 @@ class Estimate:
     stderr: float | None
     count: int
     clusters: int
+    method: str = ""
 
 
 def mean_interval(
@@ -93,14 +98,14 @@ def mean_interval(
     quantile = NormalDist().inv_cdf(tail) if plain else float(stdtrit(groups - 1, tail))
     if math.isinf(lower) or math.isinf(upper):
         low, high = max(mean - quantile * stderr, lower), min(mean + quantile * stderr, upper)
-        return Estimate(mean, low, high, stderr, count, groups)
+        return Estimate(mean, low, high, stderr, count, groups, STUDENT)
     width = upper - lower
     share = (mean - lower) / width
     effective = _effective_count(count, groups, share, stderr / width, quantile)
     low = lower + width * _wilson_low(share, effective, quantile)
     high = upper - width * _wilson_low(1 - share, effective, quantile)
     # The mean lies inside, and all inside the bounds, by algebra; rounding must not say otherwise.
-    return Estimate(mean, max(min(low, mean), lower), min(max(high, mean), upper), stderr, count, groups)
+    return Estimate(mean, max(min(low, mean), lower), min(max(high, mean), upper), stderr, count, groups, WILSON)
 
 
 def _check(values: Sequence[float], clusters: Sequence[str], lower: float, upper: float, confidence: float) -> None:

@@ -1,0 +1,237 @@
+"""Intervals for metrics of the whole corpus: the bias-corrected and accelerated bootstrap over whole clusters.
+
+BLEU, CIDEr or ROC AUC is no mean of samples' values, so its uncertainty is found by drawing: as many clusters as
+there are, with replacement, again and again, and each time the metric of what was drawn. A drawn cluster comes with
+all of its samples, since they err together. The interval is Efron's BCa: percentiles of the drawn values, shifted for
+the median's distance from the metric itself (bias) and for how its spread changes with its value (acceleration, from
+leaving out each cluster in turn).
+
+A metric is a function of the samples' weights (`kosmos_eval.corpus`), so nothing is computed again but sums: a drawn
+cluster's samples weigh as often as it was drawn. Draws come from a generator of their own, clusters are numbered by
+their names, and no sum is left to a library that adds in another order at another number of threads: the same scores
+give the same bits.
+
+Resamples that leave a metric undefined (a single class for AUC) are left out; with fewer than half of them defined, or
+all of them equal, there is no interval: none is better than one without width.
+
+Source: B. Efron, "Better Bootstrap Confidence Intervals", JASA 82 (1987), equations 2.3, 6.6 and 7.3 for BCa; whole
+clusters as in A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application" (1997), section 3.8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import NormalDist
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from kosmos_eval.corpus import Summed
+from kosmos_eval.statistics.intervals import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from kosmos_eval.corpus import Floats, Weighed
+
+    Places = NDArray[np.int64]
+
+METHOD = "bca-bootstrap"
+RESAMPLES = 10_000
+_WEIGHTS_AT_A_TIME = 1 << 21
+_EQUAL = 1e-12
+"""Values that differ by less are the same, added in another order."""
+_ROUNDING = 1e-6
+"""A metric may lie outside its bounds by what float sums and an official program's printed digits leave open."""
+
+
+class Bounded(NamedTuple):
+    """A corpus metric and the least and greatest value that it can have, which may be infinite."""
+
+    weighed: Weighed
+    lower: float = 0.0
+    upper: float = 1.0
+
+
+def bootstrap_interval(
+    weighed: Weighed,
+    clusters: Sequence[str],
+    *,
+    lower: float = 0.0,
+    upper: float = 1.0,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Return a corpus metric with its BCa interval; see `bootstrap_intervals`, which does several at a time."""
+    metrics = (Bounded(weighed, lower, upper),)
+    return bootstrap_intervals(metrics, clusters, confidence=confidence, resamples=resamples, seed=seed)[0]
+
+
+def bootstrap_intervals(
+    metrics: Sequence[Bounded],
+    clusters: Sequence[str],
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Estimate]:
+    """Return metrics of the same samples, each with its BCa interval; all from the same draws.
+
+    Args:
+        metrics: what is estimated.
+        clusters: one for each sample: equal names err together, and an empty name stands alone. The result does not
+            depend on the order of the samples as far as they are named.
+        confidence: probability that an interval covers the metric of the population.
+        resamples: how many are drawn.
+        seed: of the draws.
+
+    Raises:
+        ValueError: metrics and clusters are not of the same samples, a metric is outside its bounds, or an option
+            makes no sense.
+    """
+    _check(metrics, clusters, confidence, resamples)
+    count = len(clusters)
+    if not count:
+        return [Estimate(None, None, None, None, 0, 0) for _ in metrics]
+    values = [_within(each.weighed.values(np.ones((1, count))), each)[0] for each in metrics]
+    places, groups = _numbered(clusters)
+    if groups == 1:
+        return [Estimate(_number(value), None, None, None, count, 1) for value in values]
+    of_clusters = [_of_clusters(each, places, groups) for each in metrics]
+    drawn = _gathered(of_clusters, _draws(groups, resamples, seed, _rows(count)))
+    without = _gathered(of_clusters, _each_left_out(groups, _rows(count)))
+    return [
+        _estimate(Estimate(_number(value), None, None, None, count, groups), bootstrap, jackknife, confidence)
+        for value, bootstrap, jackknife in zip(values, drawn, without, strict=True)
+    ]
+
+
+def _check(metrics: Sequence[Bounded], clusters: Sequence[str], confidence: float, resamples: int) -> None:
+    for each in metrics:
+        if each.weighed.count != len(clusters):
+            message = f"expected a cluster for each sample, got {each.weighed.count} and {len(clusters)} clusters"
+            raise ValueError(message)
+        if not each.lower < each.upper:
+            message = f"expected lower to be below upper, got {each.lower} and {each.upper}"
+            raise ValueError(message)
+    if not 0 < confidence < 1:
+        message = f"expected confidence to be between 0 and 1, got {confidence}"
+        raise ValueError(message)
+    if resamples < 2:  # noqa: PLR2004  a spread needs two
+        message = f"expected at least 2 resamples, got {resamples}"
+        raise ValueError(message)
+
+
+def _within(values: Floats, metric: Bounded) -> Floats:
+    """Return the values with rounding errors outside the bounds cut off.
+
+    Raises:
+        ValueError: a value is outside by more.
+    """
+    wrong = (values < metric.lower - _ROUNDING) | (values > metric.upper + _ROUNDING) | np.isinf(values)
+    if wrong.any():
+        got = float(values[wrong][0])
+        message = f"expected a metric from {metric.lower} to {metric.upper}, got {got}"
+        raise ValueError(message)
+    return np.clip(values, metric.lower, metric.upper)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _rows(samples: int) -> int:
+    """Return how many rows of weights are worked on at a time, so that memory stays bounded."""
+    return max(1, _WEIGHTS_AT_A_TIME // samples)
+
+
+def _numbered(clusters: Sequence[str]) -> tuple[Places, int]:
+    """Return each sample's cluster as a number, in the order of the names, and the number of clusters."""
+    numbers = {name: number for number, name in enumerate(sorted({name for name in clusters if name}))}
+    groups = len(numbers)
+    places = np.empty(len(clusters), dtype=np.int64)
+    for place, name in enumerate(clusters):
+        if name:
+            places[place] = numbers[name]
+        else:
+            places[place] = groups
+            groups += 1
+    return places, groups
+
+
+def _of_clusters(metric: Bounded, places: Places, groups: int) -> Callable[[Floats], Floats]:
+    """Return the metric as a function of the clusters' weights, [rows, clusters] to [rows]."""
+    weighed = metric.weighed
+    if isinstance(weighed, Summed):
+        order = np.argsort(places, kind="stable")
+        starts = np.searchsorted(places[order], np.arange(groups))
+        # Sorted within a cluster as well, so that the order of its samples changes no bit of the sum.
+        ranked = np.lexsort((*weighed.statistics.T[::-1], places)) if groups < len(places) else order
+        weighed = Summed(np.add.reduceat(weighed.statistics[ranked], starts, axis=0), weighed.combine)
+        return lambda weights: _within(weighed.values(weights), metric)
+    return lambda weights: _within(weighed.values(weights[:, places]), metric)
+
+
+def _draws(groups: int, resamples: int, seed: int, rows: int) -> Iterator[Floats]:
+    """Yield how often each cluster was drawn in each resample, some rows at a time; [rows, clusters]."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        weights = np.empty((size, groups))
+        for row in range(size):
+            weights[row] = np.bincount(generator.integers(0, groups, groups), minlength=groups)
+        yield weights
+
+
+def _each_left_out(groups: int, rows: int) -> Iterator[Floats]:
+    """Yield weights that leave out each cluster in turn, some rows at a time; [rows, clusters]."""
+    for start in range(0, groups, rows):
+        size = min(rows, groups - start)
+        weights = np.ones((size, groups))
+        weights[np.arange(size), np.arange(start, start + size)] = 0
+        yield weights
+
+
+def _gathered(metrics: Sequence[Callable[[Floats], Floats]], weights: Iterator[Floats]) -> list[Floats]:
+    """Return each metric's values over all rows of weights."""
+    parts: list[list[Floats]] = [[] for _ in metrics]
+    for rows in weights:
+        for metric, held in zip(metrics, parts, strict=True):
+            held.append(metric(rows))
+    return [np.concatenate(held) for held in parts]
+
+
+def _estimate(metric: Estimate, bootstrap: Floats, jackknife: Floats, confidence: float) -> Estimate:
+    """Return the metric with its interval, as far as there is one."""
+    defined, value = bootstrap[~np.isnan(bootstrap)], metric.value
+    if value is None or 2 * len(defined) < len(bootstrap):
+        return metric
+    if np.ptp(defined) <= _EQUAL * max(1.0, abs(value)):
+        return replace(metric, stderr=0.0)
+    low, high = np.quantile(defined, _percentiles(value, defined, jackknife, confidence))
+    # BCa can leave out the value itself where the metric is far from its resamples; a reader could not place it then.
+    low, high = min(float(low), value), max(float(high), value)
+    return replace(metric, low=low, high=high, stderr=float(np.std(defined, ddof=1)), method=METHOD)
+
+
+def _percentiles(value: float, bootstrap: Floats, jackknife: Floats, confidence: float) -> tuple[float, float]:
+    """Return which parts of the drawn values lie below the interval's ends: 0.025 and 0.975 without corrections."""
+    normal = NormalDist()
+    size, slack = len(bootstrap), _EQUAL * max(1.0, abs(value))
+    below = (np.count_nonzero(bootstrap < value - slack) + np.count_nonzero(bootstrap <= value + slack)) / (2 * size)
+    bias = normal.inv_cdf(min(max(below, 0.5 / size), 1 - 0.5 / size))
+    known = jackknife[~np.isnan(jackknife)]
+    gaps = known.mean() - known if len(known) else known
+    spread = float(np.sum(gaps**2))
+    acceleration = float(np.sum(gaps**3)) / (6 * spread**1.5) if spread > 0 else 0.0
+
+    def corrected(quantile: float) -> float:
+        shifted = bias + quantile
+        slope = 1 - acceleration * shifted
+        return normal.cdf(bias + shifted / slope) if slope > 0 else float(shifted > 0)
+
+    tail = normal.inv_cdf((1 + confidence) / 2)
+    return corrected(-tail), corrected(tail)
