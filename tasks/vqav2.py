@@ -1,22 +1,33 @@
-"""Where the questions come from: the official files, the hub, or the embedded microworld."""
+"""VQA v2.0: open-ended questions about photographs, answered by ten people each; the protocol is in `open_vqa.py`.
+
+Test-dev and test have no public answers: their accuracy comes from the server that takes the submission file. Scores
+on val, the default split, are not the published split's.
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from kosmos_eval.data.folder import find_path, read_field, read_json
+from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json
 from kosmos_eval.data.hub import hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError
 from kosmos_eval.microworld.mini import vqa_items
-from kosmos_eval.prompt import Image
+from kosmos_eval.task import About
 
-from .sample import VQASample, groups_of, question_key, read_sample
+from .open_vqa import DEVIATIONS, OpenVQA, VQASample, read_answers, read_question
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from kosmos_eval.data.source import Source
+    from kosmos_eval.prompt import Image
+    from kosmos_eval.task import Sample, Task
+
+__all__ = ["VQASample", "VQAv2"]
 
 _UNPACKED = ("Questions", "Annotations", "Images", "Images/mscoco")
 _LABELS = ("answers", "multiple_choice_answer", "answer_type", "question_type")
@@ -41,7 +52,7 @@ class Split:
     labelled: bool
 
 
-_SPLITS = (
+SPLITS = (
     Split("train", "train2014", "train2014", "train", labelled=True),
     Split("val", "val2014", "val2014", "validation", labelled=True),
     Split("test-dev", "test-dev2015", "test2015", "testdev", labelled=False),
@@ -55,11 +66,116 @@ def find_split(name: str) -> Split:
     Raises:
         UnknownNameError: there is no such split.
     """
-    for split in _SPLITS:
+    for split in SPLITS:
         if name in {split.name, split.subtype, split.hub}:
             return split
     kind = "split of vqav2"
-    raise UnknownNameError(kind, name, [split.name for split in _SPLITS])
+    raise UnknownNameError(kind, name, [split.name for split in SPLITS])
+
+
+@dataclass(frozen=True)
+class VQAv2(OpenVQA):
+    """VQA v2.0.
+
+    Attributes:
+        split: train, val, test-dev or test. KOSMOS-1's is test-dev, whose answers only the server has; val is the
+            nearest with public answers, and not the published split.
+        exemplar_split: likewise.
+        hub_id: dataset on the hub, or a local copy of one, with the columns of lmms-lab/VQAv2.
+        hub_revision: commit, branch or tag. No commit is known to be the right one, so by default it is the dataset's
+            present state, whose commit is written into `run.json`.
+        exemplar_hub_id: the same for the exemplar split, as `lmms-lab/VQAv2` has no train split. There is none by
+            default: pminervini/VQAv2 has one, but its columns have not been seen.
+        exemplar_hub_revision: likewise.
+    """
+
+    name: ClassVar[str] = "vqav2"
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = "Open-ended questions about photographs (VQA v2.0), as in KOSMOS-1 tables 4 and 5."
+    splits: ClassVar[tuple[str, ...]] = tuple(split.name for split in SPLITS)
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"kosmos1": ("",), "kosmos2": ("",), "vqa": ("",)}
+    hub_lacks: ClassVar[tuple[str, ...]] = ("train",)
+    about: ClassVar[About] = About(
+        paper="KOSMOS-1 (arXiv 2302.14045), section 4.2, tables 4 (zero-shot), 5 (few-shot) and 14; KOSMOS-2 (arXiv "
+        "2306.14824), table 5. Both papers report test-dev, which the challenge's server scores.",
+        files="- `v2_OpenEnded_mscoco_val2014_questions.json` (and `train2014`, `test-dev2015`, `test2015`), in the "
+        "folder or `Questions/`: visualqa.org/download.html\n"
+        "- `v2_mscoco_val2014_annotations.json` (and `train2014`), in the folder or `Annotations/`: the same page\n"
+        "- `val2014/COCO_val2014_000000000042.jpg` (and `train2014/`, `test2015/`), in the folder or `Images/mscoco/`: "
+        "cocodataset.org",
+        licence="Questions and answers: CC BY 4.0. Pictures: COCO's, under their Flickr licences.",
+        deviations=(*DEVIATIONS, "The default split is val: test-dev's answers are not public."),
+    )
+
+    hub_id: str = "lmms-lab/VQAv2"
+
+    def samples(self, split: str, source: Source) -> Iterable[VQASample]:
+        """Return the split's samples in the dataset's order, pictures unopened.
+
+        Raises:
+            DataError: a file, dataset, question, annotation or picture is missing or unreadable.
+            UsageError: there is no such split, or the source has none of it.
+        """
+        found = find_split(split)
+        match source.kind:
+            case "mini":
+                return read_mini(found)
+            case "folder":
+                return read_folder(source.folder, found)
+            case "hub":
+                return read_hub(*self.hub_dataset(found.name, exemplars=found != find_split(self.split)), found)
+
+    def submission_name(self) -> str:
+        """Return a name as the challenge wants it, `vqa_OpenEnded_mscoco_{subtype}_{who}_results.json`."""
+        return f"vqa_OpenEnded_mscoco_{find_split(self.split).subtype}_kosmos-eval_results.json"
+
+    def submitted(self, sample: Sample, answer: str) -> Mapping[str, Any]:
+        """Return `{"question_id": 1, "answer": "net"}`."""
+        return {"question_id": int(sample.key), "answer": answer}
+
+
+@cache
+def groups_of(answer_type: str, question_type: str) -> Mapping[str, str]:
+    """Return a sample's groups, one mapping for all samples of the same kinds."""
+    return {"answer_type": answer_type, "question_type": question_type}
+
+
+def question_key(record: object, where: str) -> str:
+    """Return a record's question id as a key.
+
+    Raises:
+        DataError: the record has none.
+    """
+    return str(read_field(record, "question_id", int, where))
+
+
+def read_sample(question: Any, annotation: Any, image: Image, where: str) -> VQASample:  # noqa: ANN401  unread JSON
+    """Return the sample that a question and its annotation describe; one record may hold both.
+
+    Args:
+        question: with `question_id`, `image_id` and `question`.
+        annotation: with `answers`, `multiple_choice_answer`, `answer_type` and `question_type`; `None` is unlabelled.
+        image: the picture.
+        where: file and item, for messages.
+
+    Raises:
+        DataError: a field is missing or of the wrong kind, or nobody answered the question.
+    """
+    text = read_question(question, where)
+    key, cluster = question_key(question, where), str(read_field(question, "image_id", int, where))
+    if annotation is None:
+        return VQASample(key=key, cluster=cluster, labelled=False, image=image, question=text)
+    answers = read_answers(annotation, where)
+    kinds = [read_field(annotation, name, str, where) for name in ("answer_type", "question_type")]
+    return VQASample(
+        key=key,
+        cluster=cluster,
+        groups=groups_of(*kinds),
+        image=image,
+        question=text,
+        answers=answers,
+        multiple_choice_answer=sys.intern(read_field(annotation, "multiple_choice_answer", str, where)),
+    )
 
 
 def read_folder(folder: Path, split: Split) -> list[VQASample]:
@@ -83,9 +199,11 @@ def read_folder(folder: Path, split: Split) -> list[VQASample]:
         annotations = _records(path, "annotations", "annotation of question")
         _check_pairs(questions_file, questions, path, annotations)
     pictures = find_path(folder, split.images, within=_UNPACKED, cure=f"unpack {split.images}.zip there ({cure[7:]})")
-    images = _images(questions_file, questions, pictures, split)
+    names = {key: _picture(record, split, _where(questions_file, key)) for key, record in questions.items()}
+    wanted = ((_where(questions_file, key), name) for key, name in names.items())
+    images = find_pictures(pictures, wanted, f"unpack {split.images}.zip again")
     return [
-        read_sample(record, annotations.get(key), images[record["image_id"]], _where(questions_file, key))
+        read_sample(record, annotations.get(key), images[names[key]], _where(questions_file, key))
         for key, record in questions.items()
     ]
 
@@ -144,6 +262,10 @@ def _answer(text: str) -> dict[str, Any]:
     return {"answer": text}
 
 
+def _picture(question: Any, split: Split, where: str) -> str:  # noqa: ANN401  unread JSON
+    return f"COCO_{split.images}_{read_field(question, 'image_id', int, where):012d}.jpg"
+
+
 def _where(path: Path, key: str) -> str:
     return f"{path.name}: question {key}"
 
@@ -183,23 +305,5 @@ def _check_pairs(
             raise DataError(message)
 
 
-def _images(questions_file: Path, questions: dict[str, Any], pictures: Path, split: Split) -> dict[int, Image]:
-    """Return the picture of each image id, one for all its questions, so that it is digested once."""
-    present = {entry.name for entry in pictures.iterdir()}
-    images: dict[int, Image] = {}
-    missing: dict[int, str] = {}
-    for key, record in questions.items():
-        number = read_field(record, "image_id", int, _where(questions_file, key))
-        if number in images or number in missing:
-            continue
-        name = f"COCO_{split.images}_{number:012d}.jpg"
-        if name in present:
-            images[number] = Image.from_file(pictures / name)
-        else:
-            missing[number] = f"{_where(questions_file, key)}: expected its picture {name} in {pictures}, found none"
-    if missing:
-        message = (
-            f"{next(iter(missing.values()))} ({len(missing)} pictures are missing); unpack {split.images}.zip again"
-        )
-        raise DataError(message)
-    return images
+if TYPE_CHECKING:
+    _CHECKED: type[Task[VQASample, str]] = VQAv2
