@@ -93,10 +93,35 @@ def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
         >>> vqa_accuracy("net", ["net"] * 2 + ["netting"] * 8)
         0.6
     """
-    if not answers:
+    return _share(*_compared(prediction, answers))
+
+
+def vizwiz_accuracy(prediction: str, answers: Sequence[str]) -> float:
+    """Return what a prediction is worth by the script of the VizWiz challenge, 0 to 1.
+
+    It differs in what is compared: the prediction is always normalised, and an annotator's answer is taken to the
+    letter. So "Unanswerable." is right where ten people wrote "unanswerable", and nothing is right where they wrote
+    "the dog".
+
+    Source: vqaEval.py of the VizWiz VQA API (vizwiz.org), as public copies have it. Most apostrophes of its table of
+    contractions are typographic, and copies differ in them; here they are straight.
+
+    Raises:
+        ValueError: there are no answers.
+
+    Example:
+        >>> agreed = ["unanswerable"] * 10
+        >>> vizwiz_accuracy("Unanswerable.", agreed), vqa_accuracy("Unanswerable.", agreed)
+        (1.0, 0.0)
+    """
+    return _share(normalise(prediction), list(answers))
+
+
+def _share(given: str, wanted: Sequence[str]) -> float:
+    """Return the mean over the sets that leave one annotator out."""
+    if not wanted:
         message = "expected at least one annotator's answer, got none"
         raise ValueError(message)
-    given, wanted = _compared(prediction, answers)
     matches = wanted.count(given)
     shares = [min(1.0, (matches - (answer == given)) / 3) for answer in wanted]
     # Added from left to right, as by the script; `sum` rounds otherwise from Python 3.12 on.

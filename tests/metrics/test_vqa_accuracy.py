@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kosmos_eval.metrics.vqa_accuracy import normalise, vqa_accuracy
+from kosmos_eval.metrics.vqa_accuracy import normalise, vizwiz_accuracy, vqa_accuracy
 
 GOLDEN = Path(__file__).with_name("golden") / "vqa_accuracy.jsonl.gz"
 
@@ -73,3 +73,26 @@ def test_other_numbers_of_annotators_behave_as_in_the_script(count: int, accurac
 def test_no_annotator_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one annotator"):
         vqa_accuracy("net", [])
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answers", "accuracy"),
+    [
+        ("Unanswerable.", ["unanswerable"] * 10, 1.0),  # normalised though all agree
+        ("the dog", ["the dog"] * 10, 0.0),  # the annotators' answers are not
+        ("The dog!", ["dog"] * 2 + ["cat"] * 8, 0.6),
+        ("two", ["2"] * 3 + ["two"] * 7, 0.9),
+        ("", ["unanswerable"] * 10, 0.0),
+        ("", [""] * 4 + ["text"] * 6, 1.0),
+        ("net", ["net"], 0.0),
+    ],
+)
+def test_the_vizwiz_script_normalises_the_prediction_and_no_annotator(
+    prediction: str, answers: list[str], accuracy: float
+) -> None:
+    assert vizwiz_accuracy(prediction, answers) == pytest.approx(accuracy, abs=1e-12)
+
+
+def test_no_annotator_is_an_error_by_the_vizwiz_script_too() -> None:
+    with pytest.raises(ValueError, match="at least one annotator"):
+        vizwiz_accuracy("net", [])
