@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kosmos_eval.request import Request
     from kosmos_eval.task import Task
+
+_WIDTH = 110
+_INDENT = " " * 6
 
 
 @click.command(short_help="Show a task's protocol, settings and a prompt.")
@@ -23,22 +29,63 @@ if TYPE_CHECKING:
     "--include_path", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with plugin files."
 )
 def describe(task: str, shots: int, include_path: tuple[Path, ...]) -> None:
-    """Show what TASK asks, how it scores and what can be set, with a prompt of its embedded data."""
-    from kosmos_eval.selection import make_task
+    """Show what TASK asks, how it scores and what can be set, with a prompt of its embedded data.
+
+    TASK is a task, or a split or variant of one: refcoco, refcoco:testA.
+    """
+    from kosmos_eval.data.source import Source
     from kosmos_eval.plugins import Plugins
+    from kosmos_eval.selection import make_task
+    from kosmos_eval.task_notes import request_text, setting_notes
 
     made: Any = make_task(task, {}, Plugins(include_path))
-    click.echo(f"{made.name}, version {made.version}\n{made.description}\n")
-    click.echo(f"sources: {', '.join(made.sources)}\n\nmetrics:")
+    click.echo(f"{task}, version {made.version}\n{made.description}\n")
+    for line in (*_about(made), *_parts(made)):
+        click.echo(line)
+    click.echo("\nmetrics:")
     for metric in made.metrics:
         better = "higher" if metric.higher_is_better else "lower"
         click.echo(f"  {metric.name}  {metric.description} ({better} is better)")
     click.echo("\nsettings (--set TASK.SETTING=VALUE):")
+    notes = setting_notes(made)
     for field in fields(made):
         click.echo(f"  {made.name}.{field.name} = {getattr(made, field.name)!r}")
+        if field.name in notes:
+            click.echo(fill(notes[field.name], _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT))
     if "mini" in made.sources:
-        click.echo(f"\na prompt of {made.name}@mini, {shots}-shot:")
-        click.echo(f"  {_show(_first_request(made, shots))}")
+        click.echo(f"\na prompt of {Source('mini').label(task)}, {shots}-shot:")
+        click.echo(f"  {request_text(_first_request(made, shots))}")
+
+
+def _about(task: Any) -> Iterator[str]:
+    from kosmos_eval.task_notes import about
+
+    notes = about(task)
+    for name in ("paper", "licence"):
+        if text := getattr(notes, name):
+            yield fill(f"{name}: {text}", _WIDTH)
+    if notes.files:
+        yield "files:"
+        yield from (f"  {line}" for line in notes.files.splitlines())
+    if notes.deviations:
+        yield "deviations:"
+        yield from (
+            fill(f"- {each}", _WIDTH, initial_indent="  ", subsequent_indent="    ") for each in notes.deviations
+        )
+
+
+def _parts(task: Any) -> Iterator[str]:
+    from kosmos_eval.selection import groups_of, splits_of, variants_of
+
+    yield f"sources: {', '.join(task.sources)}"
+    if splits := splits_of(task):
+        yield f"splits ({task.name}:SPLIT): {', '.join(splits)}"
+    if variants := variants_of(task):
+        yield f"variants ({task.name}:VARIANT):"
+        for name, changed in variants.items():
+            yield f"  {name}: {', '.join(f'{key} = {value!r}' for key, value in changed.items())}"
+    for group, members in groups_of(task).items():
+        yield f"group {group}: {', '.join(f'{task.name}:{part}' if part else task.name for part in members)}"
 
 
 def _first_request(task: Task[Any, Any], shots: int) -> Request:
@@ -49,12 +96,3 @@ def _first_request(task: Task[Any, Any], shots: int) -> Request:
     query = next(iter(task.samples(task.split, source)))
     pool = ExemplarPool(islice(task.samples(task.exemplar_split, source), 50 * shots))
     return next(task.ask(query, pool.draw(query, shots, seed=0, task=task.name)))
-
-
-def _show(request: Request) -> str:
-    from kosmos_eval.request import Generate
-
-    if isinstance(request, Generate):
-        return f"{request.prompt.text()} ..."
-    options = "\n".join(f"    {each.lead.text()} [{each.text}]" for each in request.continuations)
-    return f"{request.prompt.text()}\n{options}"

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from kosmos_eval.record import CellResult
 
 
-@click.command(short_help="List tasks, models or runs.")
-@click.argument("what", type=click.Choice(["tasks", "models", "runs"]), default="tasks")
+@click.command(short_help="List tasks, groups of tasks, models or runs.")
+@click.argument("what", type=click.Choice(["tasks", "groups", "models", "runs"]), default="tasks")
 @click.option(
     "--include_path", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with plugin files."
 )
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     "--runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the runs.  [default: runs]"
 )
 def ls(what: str, include_path: tuple[Path, ...], runs_dir: Path) -> None:
-    """List tasks (the default), models or runs."""
+    """List tasks (the default), groups of tasks, models or runs."""
     if what == "runs":
         rows = _runs(runs_dir)
         if not rows:
             click.echo(f"no runs in {runs_dir}/")
+    elif what == "groups":
+        rows = _groups(include_path)
     else:
         rows = _plugins(what, include_path)
     width = max((len(name) for name, _ in rows), default=0)
@@ -56,8 +58,22 @@ def _model(plugins: Plugins, name: str) -> str:
 
 
 def _task(plugins: Plugins, name: str) -> str:
+    from kosmos_eval.selection import groups_of, splits_of, variants_of
+
     task = plugins.task(name)
-    return f"{task.description}  [{', '.join(task.sources)}]"
+    about = f"{task.description}  [{', '.join(task.sources)}]"
+    parts = {"splits": splits_of(task), "variants": variants_of(task), "groups": groups_of(task)}
+    named = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in parts.items() if names)
+    return f"{about}  {named}" if named else about
+
+
+def _groups(include_path: tuple[Path, ...]) -> list[tuple[str, str]]:
+    from kosmos_eval.plugins import Plugins
+    from kosmos_eval.selection import find_groups
+
+    groups = find_groups(Plugins(include_path))
+    broken = [(name, f"broken, its groups are not known: {why}") for name, why in groups.broken.items()]
+    return [(group, ", ".join(members)) for group, members in groups.members.items()] + broken
 
 
 def _runs(folder: Path) -> list[tuple[str, str]]:

@@ -6,6 +6,8 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -50,3 +52,47 @@ def test_runs_are_listed_with_their_scores_or_what_is_wrong(kosmos_eval: Command
 def test_a_folder_without_runs_is_said_to_have_none(kosmos_eval: Command, tmp_path: Path) -> None:
     listed = kosmos_eval("ls", "runs", "--runs_dir", tmp_path / "none")
     assert (listed.code, listed.out) == (0, f"no runs in {tmp_path / 'none'}/\n")
+
+
+PARTED = '''
+from scripted import Letters as _Letters
+
+
+class Parted(_Letters):
+    """Letters in parts.
+
+    Attributes:
+        size: how many letters.
+    """
+
+    name = "parted"
+    splits = ("val", "train")
+    variants = {"small": {"size": 8}}
+    groups = {"papers": ("", "train:small")}
+
+
+TASKS = (Parted,)
+'''
+
+
+def test_groups_are_listed_with_their_parts_and_tasks_with_their_groups(
+    kosmos_eval: Command, plugins_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(plugins_folder))
+    (tmp_path / "parted.py").write_text(PARTED, encoding="utf-8")
+    groups = {
+        line.split()[0]: line for line in kosmos_eval("ls", "groups", "--include_path", tmp_path).out.splitlines()
+    }
+    assert groups["papers"].split() == ["papers", "parted,", "parted:train:small"]
+    listed = kosmos_eval("ls", "--include_path", tmp_path).out
+    assert "[mini]  splits: val, train; variants: small; groups: papers\n" in listed
+    shown = kosmos_eval("describe", "parted:small", "--include_path", tmp_path).out
+    assert shown.startswith("parted:small, version 1\n")
+    for line in (
+        "splits (parted:SPLIT): val, train",
+        "  small: size = 8",
+        "group papers: parted, parted:train:small",
+        "  parted.size = 8\n      how many letters.",
+        "a prompt of parted:small@mini, 1-shot:",
+    ):
+        assert line in shown
