@@ -1,0 +1,342 @@
+"""Flickr30k Entities: find what a phrase of a caption speaks of.
+
+Source: KOSMOS-2 (arXiv 2306.14824), section 4.1 and table 2, by the released code (microsoft/unilm 768a3c87,
+kosmos-2/evaluation/flickr_entities and grd-zeroshot-flickr.sh): the prompt is "<grounding>", the caption up to the
+phrase, and " <phrase>{phrase}</phrase>"; the answer is greedy, no three tokens in a row twice. A phrase is found
+among the first k boxes when one of them meets any true box of the phrase (the ANY-BOX protocol). What is odd in that is
+listed in `kosmos_eval.metrics.boxes`, and one thing more: where a caption says the same phrase twice, both are held
+against the boxes of the first.
+
+The released evaluator takes the true boxes and the phrases' categories from Flickr30k Entities itself and only the
+phrases from MDETR's file, whose boxes are the same but for pairs that all but coincide (IoU of 0.95 and more), of which
+it keeps one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+from xml.etree import ElementTree as ET
+
+from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_lines
+from kosmos_eval.data.mdetr import find_picture_folder, read_entries, read_id
+from kosmos_eval.errors import DataError, UnknownNameError, UsageError
+from kosmos_eval.grounding import DEVIATIONS, GROUNDING, GroundingSettings, checked_text, object_text, phrase_text
+from kosmos_eval.locations import Box
+from kosmos_eval.metrics.boxes import HIT, Size, best_overlap, boxes_of, ceiling, in_pixels, in_shares, shown_box
+from kosmos_eval.microworld.grounding import phrased_captions
+from kosmos_eval.microworld.scene import SIDE
+from kosmos_eval.prompt import Prompt
+from kosmos_eval.task import About, Metric, Sample, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from kosmos_eval.data.mdetr import Entry
+    from kosmos_eval.data.source import Source, SourceKind
+    from kosmos_eval.prompt import Image
+    from kosmos_eval.request import Request, Response
+    from kosmos_eval.task import Task
+
+_SPLITS = ("train", "val", "test")
+_TRUTHS = ("auto", "mdetr", "entities")
+_FIRST = (1, 5, 10)
+_PICTURES = ("flickr30k-images", "flickr30k_images", "images", "flickr30k")
+_WITHIN = (
+    "flickr30k_images/flickr30k_images",
+    "flickr30k-images/flickr30k-images",
+    "flickr30k/images",
+    "flickr30k/flickr30k-images",
+    "flickr30k_entities/annotations",
+)
+_PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^\s/\]]+)*)\s+([^\]]*)\]")
+_RELEASED = "microsoft/unilm 768a3c87, kosmos-2/evaluation/flickr_entities/flickr_entities_evaluate.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhraseSample(Sample):
+    """A phrase of a caption. Its key is picture, sentence and the phrase's number in it; its cluster the picture's id.
+
+    Attributes:
+        image: the picture.
+        size: of the picture in pixels.
+        lead: the caption up to the phrase.
+        phrase: as it is written there.
+        truths: its boxes in pixels, any of which will do.
+    """
+
+    image: Image
+    size: Size
+    lead: str
+    phrase: str
+    truths: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class Flickr30kEntities(GroundingSettings):
+    """Flickr30k Entities.
+
+    Attributes:
+        split: val (14,433 phrases in full) or test (14,481); also train.
+        exemplar_split: likewise. The paper shows no exemplars.
+        truth: where boxes and categories are from: `entities`, the folders Annotations and Sentences of Flickr30k
+            Entities, as released; `mdetr`, MDETR's file, which has no categories; `auto`, `entities` where its folders
+            are there. `run.json` says which it was.
+    """
+
+    name: ClassVar[str] = "flickr30k_entities"
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = (
+        "Find what a phrase of a caption speaks of (Flickr30k Entities), as in KOSMOS-2 table 2."
+    )
+    sources: ClassVar[tuple[SourceKind, ...]] = ("mini", "folder")
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *(
+            Metric(
+                f"recall_{k}", f"share of phrases that one of the first {k} boxes meets, IoU at least 0.5 ({_RELEASED})"
+            )
+            for k in _FIRST
+        ),
+        Metric("ceiling", "recall of the true boxes, when they are said in 32 x 32 locations: what can be reached"),
+    )
+    splits: ClassVar[tuple[str, ...]] = ("val", "test")
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"kosmos2": splits, "grounding": splits}
+    about: ClassVar[About] = About(
+        paper="KOSMOS-2 (arXiv 2306.14824), section 4.1, table 2: R@1, R@5, R@10 of 77.8, 79.2, 79.3 on val and 78.7, "
+        "80.1, 80.1 on test, zero-shot",
+        files="`final_flickr_separateGT_{split}.json`, in the folder or in `mdetr_annotations/`: MDETR's "
+        "mdetr_annotations.tar.gz, zenodo.org/record/4729015\n"
+        "`flickr30k-images/`: Flickr30k's pictures, by the form of shannon.cs.illinois.edu/DenotationGraph\n"
+        "`Annotations/` and `Sentences/`, for categories and the released truth: annotations.zip of "
+        "github.com/BryanPlummer/flickr30k_entities",
+        licence="pictures: Flickr users', for research and education only; annotations: see their own page",
+        deviations=(
+            "Without Flickr30k Entities' folders the truth is MDETR's: of boxes that all but coincide it keeps one.",
+            "A phrase of two categories is counted in each of them by the released code, and here in the first.",
+            *DEVIATIONS,
+        ),
+    )
+
+    split: str = "val"
+    exemplar_split: str = "train"
+    truth: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.truth not in _TRUTHS:
+            kind = f"truth of {self.name}"
+            raise UnknownNameError(kind, self.truth, _TRUTHS)
+
+    def samples(self, split: str, source: Source) -> Iterable[PhraseSample]:
+        """Return a sample for each phrase with a box, caption by caption, pictures unopened.
+
+        Raises:
+            DataError: a file, annotation or picture is missing, unreadable or inconsistent.
+            UsageError: there is no such split, or no such source.
+        """
+        if split not in _SPLITS:
+            kind = f"split of {self.name}"
+            raise UnknownNameError(kind, split, _SPLITS)
+        if source.kind == "mini":
+            return _read_mini(split)
+        if source.kind == "hub":
+            message = f"{self.name}: no dataset on the hub has its boxes; name a folder (--data DIR) or --data mini"
+            raise UsageError(message)
+        return _read_folder(source.folder, split, _entities_folder(source.folder, self.truth))
+
+    def provenance(self, source: Source) -> dict[str, str | None]:
+        """Return which truth was read from a folder."""
+        if source.kind != "folder":
+            return {}
+        found = _entities_folder(source.folder, self.truth)
+        return {"boxes": "MDETR's file" if found is None else "Flickr30k Entities, Annotations and Sentences"}
+
+    def ask(self, sample: PhraseSample, exemplars: Sequence[PhraseSample]) -> Generator[Request, Response, str]:
+        """Ask for the boxes of the phrase, the exemplars with theirs in front; return what was written."""
+        shown = [Prompt.of(each.image, _asked(each), _true_object(each)) for each in exemplars]
+        return (yield from self.find_boxes(Prompt.of(*shown, sample.image, _asked(sample))))
+
+    def score(self, sample: PhraseSample, answer: str) -> Score:
+        """Return whether a true box is among the first boxes; without any the answer is unparsed, and a miss."""
+        boxes = [in_pixels(box, sample.size) for box in boxes_of(phrase_text(sample.phrase) + answer, sample.phrase)]
+        met = {k: best_overlap(boxes[:k], sample.truths) for k in _FIRST}
+        values = {f"recall_{k}": float(met[k] >= HIT) for k in _FIRST}
+        said = f"IoU {met[1]:.3f} of the first of {len(boxes)} boxes" if boxes else "no box for the phrase"
+        return Score(
+            {**values, "ceiling": float(ceiling(sample.truths, sample.size) >= HIT)},
+            " ".join(map(shown_box, boxes)) or None,
+            target=" or ".join(map(shown_box, sample.truths)),
+            explanation=said,
+        )
+
+    def gold(self, sample: PhraseSample, request: Request) -> str:
+        """Return the true boxes as a model writes them."""
+        del request
+        return _true_object(sample)
+
+
+def _asked(sample: PhraseSample) -> str:
+    return f"{GROUNDING}{sample.lead} {phrase_text(sample.phrase)}"
+
+
+def _true_object(sample: PhraseSample) -> str:
+    return object_text(in_shares(truth, sample.size) for truth in sample.truths)
+
+
+def _read_mini(split: str) -> Iterator[PhraseSample]:
+    for caption in phrased_captions("flickr30k_entities", split):
+        for number, phrase in enumerate(caption.phrases):
+            yield PhraseSample(
+                key=f"{caption.image_key}-{number}",
+                cluster=caption.image_key,
+                groups={"category": phrase.shape},
+                image=caption.image,
+                size=Size(SIDE, SIDE),
+                lead=caption.text[: phrase.start],
+                phrase=caption.text[phrase.start : phrase.end],
+                truths=(Box(*map(float, phrase.box)),),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """What is true of a phrase: its boxes in pixels, and its category where that is known."""
+
+    boxes: tuple[Box, ...]
+    category: str = ""
+
+
+def _entities_folder(folder: Path, truth: str) -> Path | None:
+    """Return the folder that holds Flickr30k Entities' Annotations and Sentences; `None` for MDETR's truth."""
+    if truth == "mdetr":
+        return None
+    cure = "unpack annotations.zip of github.com/BryanPlummer/flickr30k_entities, or set truth to mdetr"
+    try:
+        place = find_path(folder, "Sentences", within=_WITHIN, cure=cure).parent
+        find_path(place, "Annotations", cure=cure)
+    except DataError:
+        if truth == "auto":
+            return None
+        raise
+    return place
+
+
+def _read_folder(folder: Path, split: str, entities: Path | None) -> list[PhraseSample]:
+    entries = read_entries(folder, f"final_flickr_separateGT_{split}.json")
+    cure = "Flickr30k's pictures come by the form of shannon.cs.illinois.edu/DenotationGraph"
+    wanted = [(each.where, each.file_name) for each in entries]
+    names = [*_PICTURES, f"{split}"]
+    images = find_pictures(find_picture_folder(folder, names, wanted[0][1], within=_WITHIN, cure=cure), wanted, cure)
+    samples: list[PhraseSample] = []
+    seen: set[str] = set()
+    for entry in entries:
+        picture = read_id(entry.record, "original_img_id", entry.where)
+        sentence = read_id(entry.record, "sentence_id", entry.where)
+        spans = _spans(entry)
+        known = _own_truths(entry, spans) if entities is None else _entities_truths(entities, picture, sentence, entry)
+        for number, (start, end) in enumerate(spans):
+            phrase = entry.caption[start:end]
+            key = f"{picture}_{sentence}_{number}"
+            if key in seen:
+                message = f"{entry.where}: expected sentence {sentence} of picture {picture} once, got it again"
+                raise DataError(message)
+            seen.add(key)
+            if phrase not in known:
+                message = (
+                    f"{entry.where}: expected boxes for the phrase {phrase!r}, got none; take files of one release"
+                )
+                raise DataError(message)
+            truth = known[phrase]
+            samples.append(
+                PhraseSample(
+                    key=key,
+                    cluster=picture,
+                    groups={"category": truth.category} if truth.category else {},
+                    image=images[entry.file_name],
+                    size=entry.size,
+                    lead=entry.caption[:start],
+                    phrase=checked_text(phrase, entry.where),
+                    truths=truth.boxes,
+                )
+            )
+    return samples
+
+
+def _spans(entry: Entry) -> list[tuple[int, int]]:
+    """Return where the asked phrases of a caption begin and end: of a phrase in several pieces the first."""
+    spans = []
+    for pieces in read_field(entry.record, "tokens_positive_eval", list, entry.where):
+        first: Any = pieces[0] if isinstance(pieces, list) and pieces else None
+        if not _is_span(first, len(entry.caption)):
+            message = f'{entry.where}: expected "tokens_positive_eval" to be [[[start, end]], ...], got {pieces!r:.60}'
+            raise DataError(message)
+        spans.append((first[0], first[1]))
+    return spans
+
+
+def _is_span(value: object, length: int) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2  # noqa: PLR2004  a start and an end
+        and all(isinstance(each, int) for each in value)
+        and 0 <= value[0] < value[1] <= length
+    )
+
+
+def _own_truths(entry: Entry, spans: Sequence[tuple[int, int]]) -> dict[str, _Truth]:
+    """Return phrase to what MDETR's file says of it; of a phrase that is said twice, of the first."""
+    known: dict[str, _Truth] = {}
+    for start, end in spans:
+        boxes = [region.box for region in entry.regions if [start, end] in region.record.get("tokens_positive", ())]
+        if boxes:
+            known.setdefault(entry.caption[start:end], _Truth(tuple(boxes)))
+    return known
+
+
+def _entities_truths(folder: Path, picture: str, sentence: str, entry: Entry) -> dict[str, _Truth]:
+    """Return phrase to what Flickr30k Entities says of it; of a phrase that is said twice, of the first with a box."""
+    lines = _sentences(folder / "Sentences" / f"{picture}.txt")
+    if not (sentence.isdecimal() and int(sentence) < len(lines)):
+        message = (
+            f"{entry.where}: expected a sentence {sentence} in Sentences/{picture}.txt, got {len(lines)} sentences"
+        )
+        raise DataError(message)
+    boxes = _annotated_boxes(folder / "Annotations" / f"{picture}.xml")
+    known: dict[str, _Truth] = {}
+    for entity, categories, words in _PHRASE.findall(lines[int(sentence)]):
+        if entity in boxes:
+            category = categories.strip("/").partition("/")[0]
+            known.setdefault(" ".join(words.split()), _Truth(boxes[entity], category))
+    return known
+
+
+@lru_cache(maxsize=8)
+def _sentences(path: Path) -> tuple[str, ...]:
+    return tuple(line for _, line in read_lines(path))
+
+
+@lru_cache(maxsize=8)
+def _annotated_boxes(path: Path) -> dict[str, tuple[Box, ...]]:
+    """Return the boxes of each entity of a picture; the five captions of a picture stand in a row."""
+    boxes: dict[str, tuple[Box, ...]] = {}
+    try:
+        root = ET.parse(path).getroot()  # noqa: S314  the user's own copy of the dataset
+        for thing in root.iter("object"):
+            corners = thing.find("bndbox")
+            if corners is not None and len(corners):
+                sides = (float(corners.findtext(name, "")) for name in ("xmin", "ymin", "xmax", "ymax"))
+                box = Box(*sides)
+                for name in thing.iter("name"):
+                    entity = (name.text or "").strip()
+                    boxes[entity] = (*boxes.get(entity, ()), box)
+    except (OSError, ValueError, ET.ParseError) as error:
+        message = f"{path}: expected an annotation of Flickr30k Entities, which cannot be read ({error})"
+        raise DataError(message) from error
+    return boxes
+
+
+if TYPE_CHECKING:
+    _CHECKED: type[Task[PhraseSample, str]] = Flickr30kEntities
