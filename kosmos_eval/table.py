@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from kosmos_eval.record import CellResult, MetricResult
 
@@ -58,11 +58,28 @@ def percent(value: float | None) -> str:
     return text.replace("-0.0", "0.0") if value == 0 else text
 
 
+def as_is(value: float | None) -> str:
+    """Return what is no share, such as a mean rank, with two decimals: `16.21`; `—` where there is no value."""
+    return NO_NUMBER if value is None else f"{value:,.2f}"
+
+
+def shown(value: float | None, metric: MetricResult) -> str:
+    """Return a value of a metric as it is shown: in percent, or as it is where the metric is no share."""
+    return percent(value) if metric.percent else as_is(value)
+
+
 def interval(low: float | None, high: float | None) -> str:
     """Return an interval of shares in percent: `[58.1, 66.7]`; `—` where there is none."""
     if low is None or high is None:
         return NO_NUMBER
     return f"[{percent(low)}, {percent(high)}]"
+
+
+def shown_interval(metric: MetricResult) -> str:
+    """Return a metric's interval as it is shown: `[58.1, 66.7]`; `—` where there is none."""
+    if metric.percent or metric.low is None or metric.high is None:
+        return interval(metric.low, metric.high)
+    return f"[{as_is(metric.low)}, {as_is(metric.high)}]"
 
 
 def is_stand_in(cell: CellResult) -> bool:
@@ -89,27 +106,49 @@ def near_ties(cell: CellResult) -> str:
 
 def missing_reason(cell: CellResult, metric: MetricResult) -> str:
     """Return why the metric has no value, or no interval; empty when it has both."""
+    if metric.unavailable:
+        return f"not available: {metric.unavailable}"
     if metric.value is None:
-        if cell.samples == 0:
-            return "no samples"
-        if cell.unlabelled == cell.samples:
-            return "no labelled samples"
-        return "every sample failed" if cell.failed == cell.samples else "nothing was scored"
+        return "undefined for these samples" if metric.count else _unscored_reason(cell)
     if metric.low is None or metric.high is None:
-        return "no interval from a single cluster" if metric.clusters == 1 else "no interval"
+        if metric.clusters == 1:
+            return "no interval from a single cluster"
+        return "no interval: all resamples are alike" if metric.stderr == 0 else "no interval"
     return ""
 
 
+def _unscored_reason(cell: CellResult) -> str:
+    if cell.samples == 0:
+        return "no samples"
+    if cell.unlabelled == cell.samples:
+        return "no labelled samples"
+    return "every sample failed" if cell.failed == cell.samples else "nothing was scored"
+
+
 def results_table(cells: Sequence[CellResult]) -> str:
-    """Return the results as aligned plain text: a line for each metric of each cell, footnotes below."""
+    """Return the results as aligned plain text: a line for each metric of each cell, footnotes below.
+
+    What is not available is named in its line, and the footnotes say once why and how to get it.
+    """
     if not cells:
         return "no results"
     rows = [_HEADINGS, *(_row(cell, metric) for cell in cells for metric in cell.metrics)]
     if not any(cell.failed for cell in cells):
         place = _HEADINGS.index("failed")
         rows = [(*row[:place], *row[place + 1 :]) for row in rows]
-    footnotes = ["", STAND_IN_NOTE] if any(is_stand_in(cell) for cell in cells) else []
-    return "\n".join([aligned(rows, _RIGHT_ALIGNED), *footnotes])
+    footnotes = list(_footnotes(cells))
+    return "\n".join([aligned(rows, _RIGHT_ALIGNED), *([""] if footnotes else []), *footnotes])
+
+
+def _footnotes(cells: Sequence[CellResult]) -> Iterator[str]:
+    metrics = [metric for cell in cells for metric in cell.metrics]
+    yield from dict.fromkeys(
+        f"{each.name} is not available: {each.unavailable}" for each in metrics if each.unavailable
+    )
+    yield from dict.fromkeys(f"{each.name} is shown as it is, not in %" for each in metrics if not each.percent)
+    yield from dict.fromkeys(f"{each.name} was made with {each.made_with}" for each in metrics if each.made_with)
+    if any(is_stand_in(cell) for cell in cells):
+        yield STAND_IN_NOTE
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:
@@ -133,14 +172,14 @@ def _measured(column: Sequence[str], right: Collection[str]) -> list[tuple[str, 
 
 
 def _row(cell: CellResult, metric: MetricResult) -> tuple[str, ...]:
-    notes = (subset_note(cell), missing_reason(cell, metric))
+    notes = (subset_note(cell), "not available" if metric.unavailable else missing_reason(cell, metric))
     return (
         cell.task,
         str(cell.shots),
         metric.name,
-        percent(metric.value),
-        interval(metric.low, metric.high),
-        percent(metric.chance),
+        shown(metric.value, metric),
+        shown_interval(metric),
+        shown(metric.chance, metric),
         f"{metric.count:,}",
         f"{metric.clusters:,}",
         f"{metric.unparsed:,}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from kosmos_eval.table import interval, percent
+from kosmos_eval.table import shown, shown_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ _BAR_WIDTH = 120.0
 _BAR_PAD = 4.0
 _CURVE_WIDTH, _CURVE_HEIGHT = 250.0, 150.0
 _CURVE_LEFT, _CURVE_RIGHT, _CURVE_TOP, _CURVE_BOTTOM = 40.0, 14.0, 10.0, 34.0
-_STEPS = (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0)
+_STEPS = (0.05, 0.1, 0.2, 0.25, 0.5, *(step * 10.0**power for power in range(9) for step in (1.0, 2.0, 5.0)))
 _TICKS = 5
 
 
@@ -84,11 +84,12 @@ class ShotCurve:
         width, height: of the drawing.
         left, right, top, bottom: edges of the plot.
         shots: ticks of the horizontal axis.
-        scale: ticks of the vertical axis, in percent.
+        scale: ticks of the vertical axis, in percent or as they are.
         points: one for each shot count that has a value.
         lines: join neighbouring shot counts that both have a value.
         chance: height of the chance line; `None` where it is not known or differs between shot counts.
         label: the same in words.
+        unit: `%`, or nothing where the scores are shown as they are.
     """
 
     width: float
@@ -103,12 +104,27 @@ class ShotCurve:
     lines: tuple[CurveLine, ...]
     chance: float | None
     label: str
+    unit: str
 
 
 def scale_top(metrics: Iterable[MetricResult]) -> float:
     """Return the upper end of a scale that holds all metrics: 1 unless a score lies above."""
     highest = max((value for metric in metrics for value in _extent(metric)), default=1.0)
     return max(1.0, math.ceil(highest * 2) / 2)
+
+
+def scale_tops(metrics: Iterable[MetricResult]) -> dict[str, float]:
+    """Return the upper ends of the scales that bars are drawn on: one for all shares, under an empty name.
+
+    A metric that is no share (a mean rank) has a scale of its own, under its name.
+    """
+    by_scale: dict[str, list[MetricResult]] = {"": []}
+    for metric in metrics:
+        by_scale.setdefault("" if metric.percent else metric.name, []).append(metric)
+    return {
+        name: _axis([0.0, *(value for metric in held for value in _extent(metric))])[-1] if name else scale_top(held)
+        for name, held in by_scale.items()
+    }
 
 
 def interval_bar(metric: MetricResult, top: float) -> IntervalBar | None:
@@ -122,7 +138,8 @@ def interval_bar(metric: MetricResult, top: float) -> IntervalBar | None:
 
     low = metric.value if metric.low is None else metric.low
     high = metric.value if metric.high is None else metric.high
-    words = f"{percent(metric.value)} %, 95 % interval {interval(metric.low, metric.high)}"
+    unit = _unit(metric)
+    words = f"{shown(metric.value, metric)}{unit}, 95 % interval {shown_interval(metric)}"
     return IntervalBar(
         width=_BAR_WIDTH,
         left=_BAR_PAD,
@@ -131,7 +148,7 @@ def interval_bar(metric: MetricResult, top: float) -> IntervalBar | None:
         low=place(low),
         high=place(high),
         chance=None if metric.chance is None else place(metric.chance),
-        label=words if metric.chance is None else f"{words}, chance {percent(metric.chance)} %",
+        label=words if metric.chance is None else f"{words}, chance {shown(metric.chance, metric)}{unit}",
     )
 
 
@@ -176,7 +193,7 @@ def shot_curve(series: Sequence[tuple[int, MetricResult]]) -> ShotCurve | None:
         top=top,
         bottom=bottom,
         shots=tuple(Tick(across(shots), str(shots)) for shots in order),
-        scale=tuple(Tick(up(value), f"{value * 100:.0f}") for value in ticks),
+        scale=tuple(Tick(up(value), f"{value * 100:.0f}" if series[0][1].percent else f"{value:g}") for value in ticks),
         points=tuple(points.values()),
         lines=tuple(
             CurveLine(points[a].x, points[a].y, points[b].x, points[b].y)
@@ -184,8 +201,13 @@ def shot_curve(series: Sequence[tuple[int, MetricResult]]) -> ShotCurve | None:
             if a in points and b in points
         ),
         chance=None if chance is None else up(chance),
-        label="; ".join(f"{shots} shots: {percent(metric.value)} %" for shots, metric in series),
+        label="; ".join(f"{shots} shots: {shown(metric.value, metric)}{_unit(metric)}" for shots, metric in series),
+        unit=_unit(series[0][1]).strip(),
     )
+
+
+def _unit(metric: MetricResult) -> str:
+    return " %" if metric.percent else ""
 
 
 def _extent(metric: MetricResult) -> list[float]:

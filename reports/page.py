@@ -10,16 +10,16 @@ from kosmos_eval.table import (
     NO_NUMBER,
     STAND_IN_NOTE,
     failed_note,
-    interval,
     is_stand_in,
     missing_reason,
     near_ties,
-    percent,
+    shown,
+    shown_interval,
     subset_note,
 )
 
 from .command import run_command
-from .marks import interval_bar, scale_top, shot_curve
+from .marks import interval_bar, scale_tops, shot_curve
 from .pictures import Album
 from .samples import Fact, build_samples
 
@@ -66,14 +66,16 @@ class Row:
 
     Attributes:
         name: of the metric or the category.
-        value, interval, chance: in percent.
-        stderr: in percentage points.
+        tags: what sets the metric apart: that it is not in percent, what made it.
+        value, interval, chance: in percent, or as they are where the metric is no share.
+        stderr: in percentage points, or as it is.
         bar: the same drawn; `None` without a value.
         reason: why value or interval is missing; empty when neither is.
         count, clusters, unparsed, truncated, failed: with thousands marked.
     """
 
     name: str
+    tags: tuple[str, ...]
     value: str
     interval: str
     stderr: str
@@ -93,11 +95,13 @@ class Breakdown:
 
     Attributes:
         name: of the breakdown.
+        unit: `%`, or nothing where the metric is shown as it is.
         rows: one a category, in the record's order.
         left_out: how many of the smallest categories are not shown.
     """
 
     name: str
+    unit: str
     rows: tuple[Row, ...]
     left_out: int
 
@@ -179,11 +183,11 @@ def build_page(record: RunRecord) -> Page:
         DataError: a file of the run folder cannot be read.
     """
     album = Album(record)
-    top = scale_top(_all_metrics(record.cells))
+    tops = scale_tops(_all_metrics(record.cells))
     by_task: dict[str, list[CellView]] = {}
     cells: dict[str, list[CellResult]] = {}
     for number, cell in enumerate(record.cells, start=1):
-        view = _cell(record, cell, f"cell-{number}", top, album)
+        view = _cell(record, cell, f"cell-{number}", tops, album)
         by_task.setdefault(cell.task, []).append(view)
         cells.setdefault(cell.task, []).append(cell)
     model = _find(record.run, ("model.name", "config.model")) or "unnamed model"
@@ -218,7 +222,7 @@ def _task(name: str, cells: Sequence[CellResult], views: Sequence[CellView]) -> 
     )
 
 
-def _cell(record: RunRecord, cell: CellResult, anchor: str, top: float, album: Album) -> CellView:
+def _cell(record: RunRecord, cell: CellResult, anchor: str, tops: Mapping[str, float], album: Album) -> CellView:
     unlabelled = f", {cell.unlabelled:,} of them without a known truth" if cell.unlabelled else ""
     return CellView(
         anchor=anchor,
@@ -230,22 +234,24 @@ def _cell(record: RunRecord, cell: CellResult, anchor: str, top: float, album: A
         failed=cell.failed > 0,
         near_ties=near_ties(cell),
         headline=cell.metrics[0].name if cell.metrics else "",
-        rows=tuple(_row(metric.name, metric, missing_reason(cell, metric), top) for metric in cell.metrics),
-        breakdowns=tuple(_breakdown(name, categories, top) for name, categories in cell.groups.items()),
+        rows=tuple(_row(metric.name, metric, missing_reason(cell, metric), tops) for metric in cell.metrics),
+        breakdowns=tuple(_breakdown(name, categories, tops) for name, categories in cell.groups.items()),
         samples=build_samples(cell, record.samples(cell), album),
-        settings=tuple(_flat({"version": cell.version, **cell.settings})),
+        settings=tuple(_flat({"version": cell.version, **cell.settings, **_methods(cell)})),
         fingerprints=tuple(_flat(cell.fingerprints)),
     )
 
 
-def _row(name: str, metric: MetricResult, reason: str, top: float) -> Row:
+def _row(name: str, metric: MetricResult, reason: str, tops: Mapping[str, float]) -> Row:
+    points = 100 if metric.percent else 1
     return Row(
         name=name,
-        value=percent(metric.value),
-        interval=interval(metric.low, metric.high),
-        stderr=NO_NUMBER if metric.stderr is None else f"{metric.stderr * 100:.2f}",
-        chance=percent(metric.chance),
-        bar=interval_bar(metric, top),
+        tags=tuple(_tags(metric)) if name == metric.name else (),
+        value=shown(metric.value, metric),
+        interval=shown_interval(metric),
+        stderr=NO_NUMBER if metric.stderr is None else f"{metric.stderr * points:.2f}",
+        chance=shown(metric.chance, metric),
+        bar=interval_bar(metric, tops["" if metric.percent else metric.name]),
         reason=reason,
         count=f"{metric.count:,}",
         clusters=f"{metric.clusters:,}",
@@ -255,14 +261,35 @@ def _row(name: str, metric: MetricResult, reason: str, top: float) -> Row:
     )
 
 
-def _breakdown(name: str, categories: Mapping[str, MetricResult], top: float) -> Breakdown:
+def _methods(cell: CellResult) -> dict[str, str]:
+    """Return how the metrics' intervals were made, by metric."""
+    return {f"interval of {metric.name}": metric.interval for metric in cell.metrics if metric.interval}
+
+
+def _tags(metric: MetricResult) -> Iterator[str]:
+    if not metric.percent:
+        yield "not in %"
+    if metric.made_with:
+        yield metric.made_with
+
+
+def _breakdown(name: str, categories: Mapping[str, MetricResult], tops: Mapping[str, float]) -> Breakdown:
     largest = set(sorted(categories, key=lambda category: -categories[category].count)[:CATEGORY_LIMIT])
     rows = tuple(
-        _row(category, metric, "nothing was scored" if metric.value is None else "", top)
+        _row(category, metric, _missing_of_category(metric), tops)
         for category, metric in categories.items()
         if category in largest
     )
-    return Breakdown(name, rows, len(categories) - len(rows))
+    unit = "%" if all(metric.percent for metric in categories.values()) else ""
+    return Breakdown(name, unit, rows, len(categories) - len(rows))
+
+
+def _missing_of_category(metric: MetricResult) -> str:
+    if metric.value is not None:
+        return ""
+    if metric.unavailable:
+        return "not available"
+    return "undefined for these samples" if metric.count else "nothing was scored"
 
 
 def _stand_in_badges(cell: CellResult) -> tuple[Badge, ...]:

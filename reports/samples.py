@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kosmos_eval.request import Failed, Generated, Scored, response_from_json
-from kosmos_eval.table import NO_NUMBER, percent
+from kosmos_eval.table import NO_NUMBER, as_is, percent, shown
 
 from .options import Options, build_options, nats
 from .pictures import Piece, last_characters
@@ -77,8 +77,8 @@ class SampleView:
 
     Attributes:
         key: the dataset's own id.
-        verdict: how the headline metric judged it.
-        value: of the headline metric, in percent.
+        verdict: how the list's metric judged it.
+        value: of that metric, in percent or as it is.
         answer: as it was read, or `unparsed`, or `failed`.
         near_tie: whether float rounding could turn the answer.
         target: the truth.
@@ -138,12 +138,16 @@ class SamplesView:
     """The samples shown of a cell.
 
     Attributes:
+        metric: that the samples are judged by, the first that they have values of; empty when there is no metric.
+        unit: `%`, or nothing where that metric is shown as it is.
         shown: failed, wrong and unparsed ones first, each kind in the record's order.
         note: how many of how many, and how they were chosen.
         filters: all, wrong, unparsed; failed and near ties where there are any.
         margins: over all samples of the cell; `None` when no margin is known.
     """
 
+    metric: str
+    unit: str
     shown: tuple[SampleView, ...]
     note: str
     filters: tuple[Filter, ...]
@@ -158,22 +162,30 @@ def build_samples(cell: CellResult, samples: Iterable[SampleRecord], album: Albu
         samples: all of the cell's, in the record's order.
         album: where pictures come from.
     """
-    headline = cell.metrics[0] if cell.metrics else None
     chosen = frozenset(cell.shown)
-    shown: list[SampleRecord] = []
+    listed: list[SampleRecord] = []
     total = 0
     for sample in samples:
         total += 1
         if sample.key in chosen:
-            shown.append(sample)
-    shown.sort(key=lambda sample: verdict(sample, headline) not in _AMISS)
-    views = tuple(_sample(sample, headline, album) for sample in shown)
+            listed.append(sample)
+    judge = _judge(cell.metrics, listed)
+    listed.sort(key=lambda sample: verdict(sample, judge) not in _AMISS)
+    views = tuple(_sample(sample, judge, cell.metrics, album) for sample in listed)
     return SamplesView(
+        metric=judge.name if judge else "",
+        unit="%" if judge and judge.percent else "",
         shown=views,
-        note=_note(len(shown), total, "failed, wrong and unparsed" if cell.failed else "wrong and unparsed"),
+        note=_note(len(listed), total, "failed, wrong and unparsed" if cell.failed else "wrong and unparsed"),
         filters=_filters(views),
         margins=_margins(cell.margins) if cell.margins and cell.margins.count else None,
     )
+
+
+def _judge(metrics: Sequence[MetricResult], samples: Sequence[SampleRecord]) -> MetricResult | None:
+    """Return the first metric that single samples have values of; the headline if there is none."""
+    known = {name for sample in samples for name in sample.values}
+    return next((metric for metric in metrics if metric.name in known), metrics[0] if metrics else None)
 
 
 def _filters(views: Sequence[SampleView]) -> tuple[Filter, ...]:
@@ -187,21 +199,23 @@ def _filters(views: Sequence[SampleView]) -> tuple[Filter, ...]:
     return (*always, *(each for each in others if each.count))
 
 
-def verdict(sample: SampleRecord, headline: MetricResult | None) -> Verdict:
-    """Return how the headline metric judged a sample.
+def verdict(sample: SampleRecord, metric: MetricResult | None) -> Verdict:
+    """Return how a metric judged a sample: right at the best possible value, wrong at the worst.
 
-    A sample that the model could not take has failed. One whose values lack the headline (it is unlabelled, or the
+    A sample that the model could not take has failed. One whose values lack the metric (it is unlabelled, or the
     metric is over the whole set) is unscored.
     """
     if sample.failed is not None:
         return "failed"
     if sample.answer is None:
         return "unparsed"
-    value = sample.values.get(headline.name) if headline else None
-    if value is None or headline is None:
+    value = sample.values.get(metric.name) if metric else None
+    if value is None or metric is None:
         return "unscored"
-    goodness = value if headline.higher_is_better else 1 - value
-    return "right" if goodness >= 1 else "wrong" if goodness <= 0 else "partly"
+    above = metric.upper is not None and value >= metric.upper
+    below = metric.lower is not None and value <= metric.lower
+    best, worst = (above, below) if metric.higher_is_better else (below, above)
+    return "right" if best else "wrong" if worst else "partly"
 
 
 def _note(shown: int, total: int, first: str) -> str:
@@ -222,19 +236,25 @@ def _margins(summary: MarginSummary) -> Margins:
     )
 
 
-def _sample(sample: SampleRecord, headline: MetricResult | None, album: Album) -> SampleView:
-    judged = verdict(sample, headline)
+def _sample(
+    sample: SampleRecord, judge: MetricResult | None, metrics: Sequence[MetricResult], album: Album
+) -> SampleView:
+    judged = verdict(sample, judge)
     exchanges = tuple(
         _exchange(exchange, sample, album, correct=judged == "right" and exchange is sample.exchanges[-1])
         for exchange in sample.exchanges
     )
-    value = sample.values.get(headline.name) if headline else None
+    value = sample.values.get(judge.name) if judge else None
+    as_they_are = {metric.name for metric in metrics if not metric.percent}
     facts = [
         Fact("key", sample.key),
         Fact("raw answer", _shortened(sample.raw)),
         Fact("extracted answer", NO_NUMBER if sample.answer is None else _shortened(sample.answer)),
         Fact("target", sample.target or NO_NUMBER),
-        *(Fact(f"{name}, %", percent(number)) for name, number in sample.values.items()),
+        *(
+            Fact(name, as_is(number)) if name in as_they_are else Fact(f"{name}, %", percent(number))
+            for name, number in sample.values.items()
+        ),
         Fact("margin, nats", f"{nats(sample.margin)}{', a near tie' if sample.near_tie else ''}"),
         Fact("stop reason", _stop(sample.stop_reason)),
         Fact("explanation", sample.explanation or NO_NUMBER),
@@ -246,7 +266,7 @@ def _sample(sample: SampleRecord, headline: MetricResult | None, album: Album) -
     return SampleView(
         key=sample.key,
         verdict=judged,
-        value=percent(value),
+        value=NO_NUMBER if value is None or judge is None else shown(value, judge),
         answer=judged if sample.answer is None else _shortened(sample.answer),
         near_tie=sample.near_tie is True,
         target=sample.target,
