@@ -95,9 +95,7 @@ class Flickr30kEntities(GroundingSettings):
     sources: ClassVar[tuple[SourceKind, ...]] = ("mini", "folder")
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(
-            Metric(
-                f"recall_{k}", f"share of phrases that one of the first {k} boxes meets, IoU at least 0.5 ({_RELEASED})"
-            )
+            Metric(f"recall_{k}", f"share of phrases that one of the first {k} boxes meets, IoU >= 0.5 ({_RELEASED})")
             for k in _FIRST
         ),
         Metric("ceiling", "recall of the true boxes, when they are said in 32 x 32 locations: what can be reached"),
