@@ -9,16 +9,22 @@ Source: github.com/tylin/coco-caption, by way of its port to Python 3, github.co
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kosmos_eval.errors import UnknownNameError
 from kosmos_eval.task import Metric
 
+from .tokens import tokenise, tokenizer_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kosmos_eval.corpus import CorpusScore
+
+__all__ = ["CAPTION_METRICS", "caption_scores", "tokenizer_name"]
 
 _SOURCE = "tylin/coco-caption, by salaniz/pycocoevalcap 1.2"
 
@@ -57,7 +63,8 @@ def caption_scores(
     """
     for name in metrics:
         if name not in CAPTION_METRICS:
-            raise UnknownNameError("caption metric", name, CAPTION_METRICS)
+            kind = "caption metric"
+            raise UnknownNameError(kind, name, CAPTION_METRICS)
     if len(candidates) != len(references):
         message = f"expected references for each of {len(candidates)} candidates, got {len(references)}"
         raise ValueError(message)
@@ -65,4 +72,25 @@ def caption_scores(
         if not known:
             message = f"expected at least one reference for each candidate, got none for candidate {place}"
             raise ValueError(message)
-    raise NotImplementedError
+    from kosmos_eval.corpus import CorpusScore  # noqa: PLC0415  it brings in numpy, which listing tasks must not
+
+    if not candidates:
+        return {name: CorpusScore(None, unavailable="there are no captions") for name in metrics}
+    lines = tokenise([*candidates, *(each for known in references for each in known)])
+    given, rest = lines[: len(candidates)], iter(lines[len(candidates) :])
+    wanted = [list(islice(rest, len(known))) for known in references]
+    scores = _scores(given, wanted, metrics)
+    return {name: replace(score, made_with=tokenizer_name()) for name, score in scores.items()}
+
+
+def _scores(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], metrics: Sequence[str]
+) -> dict[str, CorpusScore]:
+    from . import meteor, ngrams, spice  # noqa: PLC0415  numpy, where it is needed
+
+    found: dict[str, CorpusScore] = {}
+    for name in metrics:
+        if name.startswith("bleu") and name not in found:
+            found |= {f"bleu_{n}": score for n, score in enumerate(ngrams.bleu(candidates, references), start=1)}
+    compute = {"cider": ngrams.cider, "rouge_l": ngrams.rouge_l, "meteor": meteor.meteor, "spice": spice.spice}
+    return {name: found.get(name) or compute[name](candidates, references) for name in metrics}
