@@ -10,6 +10,7 @@ split twice, as fetched and as Arrow (33.9 GB for VQAv2's validation split, wher
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
 from functools import cache, partial
@@ -69,6 +70,7 @@ def hub_rows(
     revision: str | None = None,
     columns: Sequence[str] | None = None,
     image_columns: Sequence[str] = (),
+    base64_columns: Sequence[str] = (),
 ) -> Iterator[Mapping[str, Any]]:
     """Return the split's rows in order, their pictures as unopened `Image`s.
 
@@ -78,6 +80,7 @@ def hub_rows(
         revision: commit, branch or tag; `None` is the repository's present state (see `resolve_commit`).
         columns: what a row must hold besides the images; others are not read. `None` is every column.
         image_columns: columns of pictures: encoded, or paths in the repository, which are fetched as they are opened.
+        base64_columns: columns of pictures that are encoded and then written as text, in base64.
 
     Raises:
         DataError: the hub is out of reach, or the dataset, split or a column is missing or unreadable. All of this
@@ -85,17 +88,17 @@ def hub_rows(
     """
     commit = resolve_commit(repository, revision)
     table = _load(repository, split, commit)
-    wanted = (
-        list(columns) if columns is not None else [name for name in table.column_names if name not in image_columns]
-    )
-    missing = [name for name in [*wanted, *image_columns] if name not in table.column_names]
+    pictures = [*image_columns, *base64_columns]
+    wanted = list(columns) if columns is not None else [name for name in table.column_names if name not in pictures]
+    missing = [name for name in [*wanted, *pictures] if name not in table.column_names]
     if missing:
         message = (
             f"dataset {repository}, split {split}: expected columns {', '.join(missing)}, "
             f"got only {', '.join(table.column_names)}; name a copy in the original layout"
         )
         raise DataError(message)
-    return _rows(table, f"{repository} {split}", wanted, image_columns, partial(_fetch, repository, commit))
+    table = _undecoded(table, image_columns)
+    return _rows(table, f"{repository} {split}", wanted, pictures, partial(_fetch, repository, commit))
 
 
 def hub_class_names(repository: str, split: str, column: str, *, revision: str | None = None) -> tuple[str, ...] | None:
@@ -207,18 +210,22 @@ def _first_line(error: BaseException) -> str:
     return ", from ".join(said[:2])
 
 
-def _rows(
-    table: Any,  # noqa: ANN401  as above
-    label: str,
-    columns: Sequence[str],
-    image_columns: Sequence[str],
-    fetch: Callable[[str], Path],
-) -> Iterator[Mapping[str, Any]]:
+def _undecoded(table: Any, image_columns: Sequence[str]) -> Any:  # noqa: ANN401  as above
     from datasets import Image as ImageFeature  # noqa: PLC0415  as above
 
     for name in image_columns:
         table = table.cast_column(name, ImageFeature(decode=False))
-    pictures = {name: table.select_columns([name]) for name in image_columns}
+    return table
+
+
+def _rows(
+    table: Any,  # noqa: ANN401  as above
+    label: str,
+    columns: Sequence[str],
+    picture_columns: Sequence[str],
+    fetch: Callable[[str], Path],
+) -> Iterator[Mapping[str, Any]]:
+    pictures = {name: table.select_columns([name]) for name in picture_columns}
     for number, row in enumerate(table.select_columns(list(columns))):
         images = {
             name: Image(partial(_open_cell, cells, number, name, label, fetch), f"{label} row {number}")
@@ -237,6 +244,8 @@ def _open_cell(
     import PIL.Image  # noqa: PLC0415  reading rows opens no picture
 
     cell = cells[number][name]
+    if isinstance(cell, str) and cell:
+        return PIL.Image.open(io.BytesIO(base64.b64decode(cell.partition(";base64,")[2] or cell)))
     if cell and cell["bytes"] is not None:
         return PIL.Image.open(io.BytesIO(cell["bytes"]))
     if cell and cell["path"]:

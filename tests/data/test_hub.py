@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import tarfile
 from typing import TYPE_CHECKING, Any
@@ -197,3 +198,13 @@ def test_a_webdataset_is_read(tmp_path: Path) -> None:
             tar.addfile(entry, io.BytesIO(content))
     (row,) = hub_rows(str(tmp_path / "d"), "test", columns=["__key__", "cls"], image_columns=["png"])
     assert (row["__key__"], row["cls"], row["png"].load().getpixel((0, 0))) == ("s0", 1, (9, 0, 0))
+
+
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
+def test_a_picture_written_in_base64_is_decoded_when_it_is_opened(tmp_path: Path, prefix: str) -> None:
+    texts = [prefix + base64.b64encode(encoded(7)).decode(), "no base64"]
+    write(tmp_path / "texts", "validation", [{"id": place, "image": text} for place, text in enumerate(texts)])
+    first, second = hub_rows(str(tmp_path / "texts"), "validation", columns=["id"], base64_columns=["image"])
+    assert first["image"].load().getpixel((0, 0)) == (7, 0, 0)
+    with pytest.raises(DataError, match="texts validation row 1: cannot be read"):
+        second["image"].load()
