@@ -206,16 +206,18 @@ class VisDial:
         from kosmos_eval.corpus import CorpusScore, Summed  # noqa: PLC0415  brings numpy
 
         gains = [score.ndcg if isinstance(score, RankedScore) else None for _, score in scored]
-        if not any(gain is not None for gain in gains):
-            reason = "no round that was asked has judged relevances; ask more, or add the dense annotations"
+        own = np.array([np.nan if gain is None else gain for gain in gains])
+        judged = ~np.isnan(own)
+        if not judged.any():
+            reason = "none of the rounds has judged relevances; ask more of them, or add the dense annotations"
             return {"ndcg": CorpusScore(None, unavailable=f"NDCG: {reason} (kosmos-eval describe visdial)")}
-        statistics = np.array([(0.0, 0.0) if gain is None else (gain, 1.0) for gain in gains])
+        statistics = np.stack([np.where(judged, own, 0.0), judged], axis=1).astype(np.float64)
 
         def combine(sums: Any) -> Any:  # noqa: ANN401  arrays, whose library is not imported where types are read
             with np.errstate(invalid="ignore"):  # no weight on any of these rounds is not a number, as documented
                 return sums[:, 0] / sums[:, 1]
 
-        return {"ndcg": CorpusScore(Summed(statistics, combine))}
+        return {"ndcg": CorpusScore(Summed(statistics, combine), own)}
 
     def submission(self, answers: Iterable[tuple[Sample, Score]], folder: Path) -> Path:
         """Write what the challenge's server takes, `[{"image_id": 1, "round_id": 3, "ranks": [17, ...]}, ...]`.
