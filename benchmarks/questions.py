@@ -4,8 +4,11 @@
 
 The questions are those of the mini data, five a picture, as VQA v2.0 asks them: zero-shot, and behind four exemplars
 that are the same for all. They are asked of kosmos-tiny, and, with texts of the same lengths, of a model of random
-weights in KOSMOS-2's layout. Both ways batch, and encode each distinct picture once; the tokens that they write must
-be equal.
+weights in KOSMOS-2's layout. Both ways batch, and the tokens that they write must be equal.
+
+The engine shares two things: what prompts begin with is read once, and a picture is encoded once. So it is measured
+twice without sharing: with neither, as by a harness that hands a model each prompt with its pictures, which is what the
+bar is held against; and with the pictures encoded once all the same.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bench.answers import Renewed, check_tokens, written
+from bench.answers import Renewed, check_tokens, unrecognised, written
 from bench.measure import Row, arguments, finish, in_turns
 from bench.shapes import KOSMOS_2_VOCABULARY, SMALL, TINY, TOY, NumberTokenizer, words
 from bench.tasks import first_requests
@@ -53,20 +56,26 @@ def numbered(requests: Sequence[Generate], vocabulary: int) -> list[Generate]:
     return [Generate(Prompt.of(*map(as_numbers, request.prompt.parts)), _NEW_TOKENS) for request in requests]
 
 
-def compare(title: str, engine: Renewed, requests: Sequence[Generate], bar: float, repeats: int) -> Row:
-    """Return the row of requests that are asked with and without sharing."""
+def compare(title: str, engine: Renewed, requests: Sequence[Generate], bar: float, repeats: int) -> list[Row]:
+    """Return a row for each of the two ways not to share."""
+    separate = unrecognised(requests)
     ways = {"ours": lambda: written(engine.model, requests)}
     for name in _UNSHARED:
-        ways[name] = partial(_unshared, engine, name, requests)
+        ways[f"each {name}"] = partial(_unshared, engine, name, separate)
+        ways[f"once {name}"] = partial(_unshared, engine, name, requests)
     timed = in_turns(ways, repeats, engine.renew)
     ours = timed.pop("ours")
     for each in timed.values():
         check_tokens([answer.tokens for answer in ours.answer], [answer.tokens for answer in each.answer])
-    best = min(timed, key=lambda name: timed[name].seconds)
     tokens = sum(len(each.tokens) for each in ours.answer) / len(requests)
     note = f"{tokens:.1f} tokens written a question"
-    against = f"the same engine without sharing ({best})"
-    return Row(title, against, ours.seconds, timed[best].seconds, at_least=bar, note=note)
+    found = []
+    for kind, pictures in (("each", "pictures encoded each time"), ("once", "pictures encoded once")):
+        best = min((f"{kind} {name}" for name in _UNSHARED), key=lambda name: timed[name].seconds)
+        against = f"the same engine without sharing ({best.split()[1]}), {pictures}"
+        held = bar if kind == "each" else None
+        found.append(Row(title, against, ours.seconds, timed[best].seconds, at_least=held, note=note))
+    return found
 
 
 def _unshared(engine: Renewed, way: str, requests: Sequence[Generate]) -> list[Generated]:
@@ -84,10 +93,10 @@ def rows(options: argparse.Namespace) -> list[Row]:
         title = f"VQA, {len(requests)} questions, {shots}-shot, {kind}"
         if options.only in (name := f"{title}, kosmos-tiny"):
             engine = Renewed(*load_kosmos(TINY))
-            found.append(compare(name, engine, requests, bar, options.repeats))
+            found += compare(name, engine, requests, bar, options.repeats)
         if options.only in (name := f"{title}, small, vocabulary 65k"):
             engine = Renewed(shape.model(KOSMOS_2_VOCABULARY), NumberTokenizer(KOSMOS_2_VOCABULARY))
-            found.append(compare(name, engine, numbered(requests, KOSMOS_2_VOCABULARY), bar, options.repeats))
+            found += compare(name, engine, numbered(requests, KOSMOS_2_VOCABULARY), bar, options.repeats)
     return found
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.measure import TOLERANCE
 
 from kosmos_eval.model.engine import KosmosModel
+from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Generated, Scored
 
 if TYPE_CHECKING:
@@ -38,6 +40,36 @@ class Renewed:
     def renew(self) -> None:
         """Take a new one, behind the same weights."""
         self.model = KosmosModel(self._weights, self._tokenizer)
+
+
+class _Unrecognised(Image):
+    """A picture that is taken for another one than those with the same pixels."""
+
+    __slots__ = ("_own",)
+
+    def __init__(self, image: Image, own: str) -> None:
+        super().__init__(image.load, image.name)
+        self._own = own
+
+    @property
+    def digest(self) -> str:
+        return self._own
+
+    @property
+    def known_digest(self) -> str:
+        return self._own
+
+
+def unrecognised(requests: Sequence[Generate]) -> list[Generate]:
+    """Return the same requests with every picture, wherever it comes, as one that comes nowhere else."""
+    found = []
+    for number, request in enumerate(requests):
+        parts = (
+            _Unrecognised(part, f"{number}|{place}") if isinstance(part, Image) else part
+            for place, part in enumerate(request.prompt.parts)
+        )
+        found.append(replace(request, prompt=Prompt.of(*parts)))
+    return found
 
 
 def totals(model: Model, requests: Sequence[Score]) -> dict[Place, float]:
