@@ -39,6 +39,19 @@ def find_path(folder: Path, name: str, *, within: Sequence[str] = (), cure: str 
     Raises:
         DataError: it is not there, or there in several places; the folder itself goes before its sub-folders.
     """
+    found = find_if_there(folder, name, within=within)
+    if found is None:
+        message = f"expected {name} in {folder} or a sub-folder of it, found none{f'; {cure}' if cure else ''}"
+        raise DataError(message)
+    return found
+
+
+def find_if_there(folder: Path, name: str, *, within: Sequence[str] = ()) -> Path | None:
+    """Return where a file or folder of that name lies, as `find_path` does; `None` if it is nowhere.
+
+    Raises:
+        DataError: it is there in several places.
+    """
     if (folder / name).exists():
         return folder / name
     # Sub-folders of a sub-folder are not listed: there may be a hundred thousand pictures beside them.
@@ -48,10 +61,23 @@ def find_path(folder: Path, name: str, *, within: Sequence[str] = (), cure: str 
     if len(found) > 1:
         message = f"expected one {name} in {folder}, got {' and '.join(map(str, found))}; remove or rename one"
         raise DataError(message)
-    if not found:
-        message = f"expected {name} in {folder} or a sub-folder of it, found none{f'; {cure}' if cure else ''}"
-        raise DataError(message)
-    return found[0]
+    return found[0] if found else None
+
+
+def read_text(path: Path) -> str:
+    """Return what a UTF-8 file says, a byte order mark apart; every line ends with a line feed.
+
+    Raises:
+        DataError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror or error})"
+        raise DataError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path}: expected UTF-8, got byte {error.object[error.start]:#04x} at {error.start}"
+        raise DataError(message) from error
 
 
 def read_json(path: Path, replace: Callable[[dict[str, Any]], object] | None = None) -> object:
@@ -91,7 +117,7 @@ def read_lines(path: Path) -> list[tuple[str, str]]:
     Raises:
         DataError: the file is missing, empty or not UTF-8.
     """
-    lines = enumerate(_text(path).split("\n"), start=1)
+    lines = enumerate(read_text(path).split("\n"), start=1)
     found = [(f"{path.name}: line {number}", line.strip()) for number, line in lines if line.strip()]
     if not found:
         message = f"{path}: expected lines of text, got an empty file; unpack or download it again"
@@ -106,7 +132,7 @@ def read_json_lines(path: Path) -> list[tuple[str, Any]]:
         DataError: the file is missing, empty or not UTF-8, or a line is no JSON.
     """
     found: list[tuple[str, Any]] = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             where = f"{path.name}: line {number}"
             try:
@@ -135,7 +161,7 @@ def read_table(
         DataError: the file is missing, empty or not UTF-8, lacks a column, or a row is short or long.
     """
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.DictReader(io.StringIO(_text(path)), delimiter=delimiter, quoting=quoting, strict=True)
+    reader = csv.DictReader(io.StringIO(read_text(path)), delimiter=delimiter, quoting=quoting, strict=True)
     found: list[tuple[str, dict[str, str]]] = []
     try:
         names = reader.fieldnames or []
@@ -212,22 +238,6 @@ def read_field(record: object, name: str, kind: type[T], where: str) -> T:
     else:
         message = f'{where}: expected "{name}" to be {_KINDS.get(kind, kind.__name__)}, got {_shown(value)}'
     raise DataError(message)
-
-
-def _text(path: Path) -> str:
-    """Return what a UTF-8 file says, a byte order mark apart; every line ends with a line feed.
-
-    Raises:
-        DataError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror or error})"
-        raise DataError(message) from error
-    except UnicodeDecodeError as error:
-        message = f"{path}: expected UTF-8, got byte {error.object[error.start]:#04x} at {error.start}"
-        raise DataError(message) from error
 
 
 def _shown(value: object) -> str:

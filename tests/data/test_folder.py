@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kosmos_eval.data.folder import find_path, read_field, read_json, read_json_lines, read_lines, read_table
+from kosmos_eval.data.folder import (
+    find_if_there,
+    find_path,
+    read_field,
+    read_json,
+    read_json_lines,
+    read_lines,
+    read_table,
+)
 from kosmos_eval.errors import DataError
 
 if TYPE_CHECKING:
@@ -130,3 +138,14 @@ def test_quotes_are_letters_where_a_table_has_none(tmp_path: Path) -> None:
     assert row == ("dev.tsv: line 2", {"sentence": '"a "great" film', "label": "1"})
     with pytest.raises(DataError, match="not valid CSV"):
         read_table(path, ["sentence", "label"], "\t")
+
+
+def test_a_file_that_may_be_missing_is_looked_for_in_the_same_places(tmp_path: Path) -> None:
+    assert find_if_there(tmp_path, "notes.json") is None
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "notes.json").touch()
+    assert find_if_there(tmp_path, "notes.json") == tmp_path / "one" / "notes.json"
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "notes.json").touch()
+    with pytest.raises(DataError, match=r"expected one notes\.json"):
+        find_if_there(tmp_path, "notes.json")
