@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from kosmos_eval.prompt import Image
-
 from .draws import Draws
-from .mini import SPLITS, check_split, mini_subject
+from .mini import SPLITS, check_split, mini_subject, scene_image
 from .scene import COLOURS, GRID, HELD_BACK, JITTER, SHAPES, SIZES, Scene, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import PIL.Image
+    from kosmos_eval.prompt import Image
 
 CLASSES = tuple((colour, shape) for colour in COLOURS for shape in SHAPES if (colour, shape) not in HELD_BACK)
 """Colour and shape of each class, those apart that only novel pictures show."""
@@ -78,11 +75,4 @@ def _class_items(split: str) -> Iterator[ClassItem]:
             size, row, column, (dx, dy) = chosen[target][turn]
             thing = Thing(shape=shape, colour=colour, size=size, row=row, column=column, dx=dx, dy=dy)
             key = f"{split}_{turn * len(CLASSES) + target:04d}"
-            image = Image(partial(_draw, Scene((thing,))), f"microworld picture {key} of a class")
-            yield ClassItem(key, image, target)
-
-
-def _draw(scene: Scene) -> PIL.Image.Image:
-    from .drawing import draw_scene  # noqa: PLC0415  truth is read without drawing
-
-    return draw_scene(scene)
+            yield ClassItem(key, scene_image(Scene((thing,)), f"microworld picture {key} of a class"), target)
