@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from kosmos_eval.errors import UnknownNameError, UsageError
 
@@ -28,6 +28,8 @@ class RunConfig(BaseModel):
         sample_order: which samples `limit` keeps: a seeded random subset, or the first.
         exemplars: drawn for each query, or once for the run.
         seed: of every random choice.
+        trials: how often a few-shot task is asked, each time with other exemplars.
+        trial_seeds: of the trials' exemplars, one a trial; `None` takes `seed`, `seed + 1`, ...
         settings: name of a task, or of a part of it, to settings.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: of the weights and activations.
@@ -47,12 +49,36 @@ class RunConfig(BaseModel):
     sample_order: SampleOrder = "random"
     exemplars: Literal["per-sample", "fixed"] = "per-sample"
     seed: int = 0
+    trials: int = Field(default=1, ge=1)
+    trial_seeds: tuple[int, ...] | None = None
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: Annotated[int, Field(ge=1)] | None = None
     include_path: tuple[str, ...] = ()
     report: tuple[str, ...] = ("html",)
+
+    @property
+    def exemplar_seeds(self) -> tuple[int, ...]:
+        """The seeds of the trials' exemplars; the first is `seed`, unless seeds were given."""
+        return self.trial_seeds or tuple(range(self.seed, self.seed + self.trials))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_trial_for_each_seed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        seeds = values.get("trial_seeds")
+        return {"trials": len(seeds), **values} if isinstance(seeds, list | tuple) and seeds else values
+
+    @field_validator("trial_seeds", mode="after")
+    @classmethod
+    def _a_seed_for_each_trial(cls, seeds: tuple[int, ...] | None, known: ValidationInfo) -> tuple[int, ...] | None:
+        if seeds is not None and len(set(seeds)) < len(seeds):
+            message = "expected seeds that differ"
+            raise ValueError(message)
+        if seeds is not None and len(seeds) != known.data.get("trials", len(seeds)):
+            message = f"expected a seed for each of {known.data['trials']} trials"
+            raise ValueError(message)
+        return seeds
 
     @field_validator("tasks", "shots", mode="after")
     @classmethod
@@ -68,7 +94,18 @@ class RunConfig(BaseModel):
         return limit
 
 
-IDENTITY = ("tasks", "shots", "limit", "sample_order", "exemplars", "seed", "settings", "dtype")
+IDENTITY = (
+    "tasks",
+    "shots",
+    "limit",
+    "sample_order",
+    "exemplars",
+    "seed",
+    "trials",
+    "trial_seeds",
+    "settings",
+    "dtype",
+)
 """Fields that decide what is measured. Others (device, batch size, where files lie) may change on resuming: what they
 could change is held by the fingerprints of weights, data and prompts."""
 

@@ -1,9 +1,9 @@
 """From a configuration to the work to do: which samples, which prompts, in which units.
 
-A *cell* is a task at one shot count. A *unit* is a piece of a cell: whole clusters (all questions on one picture), a
-few seconds to a minute of work, the same units for any number of processes. A process takes whole units and the
-journal commits whole units, and a model answers a unit the same whatever it answered before; so neither process
-count nor a crash can change a result.
+A *cell* is a task at one shot count, in one trial of its exemplars. A *unit* is a piece of a cell: whole clusters (all
+questions on one picture), a few seconds to a minute of work, the same units for any number of processes. A process
+takes whole units and the journal commits whole units, and a model answers a unit the same whatever it answered before;
+so neither process count nor a crash can change a result.
 
 Planning reads every sample and builds every first prompt; what could stop the run later is then checked by
 `preflight.py`, all before a weight is loaded.
@@ -25,6 +25,7 @@ from kosmos_eval.fingerprint import digest_lines, scorer_fingerprint
 from kosmos_eval.preflight import check_requirements
 from kosmos_eval.request import Generate, request_digest
 from kosmos_eval.selection import select
+from kosmos_eval.trials import cell_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,7 +78,7 @@ class FirstRequests:
 
 @dataclass(frozen=True)
 class Cell:
-    """A task at one shot count, with its samples.
+    """A task at one shot count, in one trial of its exemplars, with its samples.
 
     Attributes:
         task: the benchmark, with its settings.
@@ -88,6 +89,7 @@ class Cell:
         config: of the run.
         pool: what exemplars are drawn from.
         part: the name that `--tasks` knows it by, `refcoco:testA`; empty for the task's own.
+        trial: which of the exemplars' draws this is, from 0; the first is the same in a run without others.
     """
 
     task: Task[Any, Any]
@@ -98,6 +100,7 @@ class Cell:
     config: RunConfig
     pool: ExemplarPool[Sample]
     part: str = ""
+    trial: int = 0
     _drawn: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -107,15 +110,20 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The cell's name, `vqav2@mini|4`."""
-        return f"{self.label}|{self.shots}"
+        """The cell's name, `vqav2@mini|4`, and `vqav2@mini|4#2` for the second trial."""
+        return cell_name(self.label, self.shots, self.trial)
+
+    @property
+    def exemplar_seed(self) -> int | None:
+        """The seed of the exemplars' draw; `None` where there are none."""
+        return self.config.exemplar_seeds[self.trial] if self.shots else None
 
     def exemplars(self, sample: Sample) -> tuple[Sample, ...]:
         """Return the exemplars of one of the cell's samples, in prompt order; drawn once, for every later step."""
-        if not self.shots:
+        if (seed := self.exemplar_seed) is None:
             return ()
         if sample.key not in self._drawn:
-            seed, policy = self.config.seed, self.config.exemplars
+            policy = self.config.exemplars
             self._drawn[sample.key] = self.pool.draw(sample, self.shots, seed=seed, task=self.task.name, policy=policy)
         return self._drawn[sample.key]
 
@@ -312,7 +320,8 @@ def _cells(part: str, task: Task[Any, Any], source: Source, config: RunConfig) -
         place = f"{source.label(part)} split {split}"
         pool = ExemplarPool(everything if split == task.split else _unique(task.samples(split, source), place))
     for shots in config.shots:
-        yield Cell(task, source, shots, samples, len(everything), config, pool, part)
+        for trial in range(config.trials if shots else 1):
+            yield Cell(task, source, shots, samples, len(everything), config, pool, part, trial)
 
 
 def _unique(samples: Iterable[Sample], place: str) -> list[Sample]:

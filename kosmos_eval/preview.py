@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kosmos_eval.estimate import estimate
 from kosmos_eval.journal import JournalReader
 from kosmos_eval.table import NO_NUMBER, aligned
+from kosmos_eval.trials import trial_name
 from kosmos_eval.worker import prepare_process
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _row(each: CellEstimate) -> tuple[str, ...]:
     told = bool(counted.surveys)
     return (
         cell.label,
-        str(cell.shots),
+        trial_name(cell.shots, cell.trial),
         f"{samples:,}",
         f"{len(counted.samples):,}",
         f"{counted.images:,}",

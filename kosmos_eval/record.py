@@ -5,7 +5,7 @@
         plan.jsonl          the units of work, one a line
         journal/            every response, one SQLite file a process
         results.json        lm-eval's keys, and ours under new ones
-        samples/            one JSONL and one Parquet file a task and shot count
+        samples/            one JSONL and one Parquet file a task and shot count, and trial
         thumbnails/         small pictures of the samples that the report shows, by content
         report.html
 
@@ -21,20 +21,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kosmos_eval.errors import DataError
+from kosmos_eval.trials import cell_name, gather_trials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from kosmos_eval.trials import Trials
+
 SCHEMA_VERSION = 1
 
 
-def file_stem(task: str, shots: int) -> str:
-    """Return a cell's name in file names: `vqav2@mini_4shot`, `refcoco.testA@mini_0shot`.
+def file_stem(task: str, shots: int, trial: int = 0) -> str:
+    """Return a cell's name in file names: `vqav2@mini_4shot`, `refcoco.testA@mini_0shot`, `raven@mini_2shot_trial2`.
 
     No name of a task, split or variant has a dot, so no two cells share a file; nor a colon, which not every file
     system takes.
     """
-    return f"{task.replace(':', '.')}_{shots}shot"
+    return f"{task.replace(':', '.')}_{shots}shot" + (f"_trial{trial + 1}" if trial else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class MarginSummary:
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """A task at one shot count.
+    """A task at one shot count, in one trial of its exemplars.
 
     Attributes:
         task: the label, such as `vqav2@mini`.
@@ -123,6 +126,8 @@ class CellResult:
         failed: samples that the model could not take.
         failures: keys of the first of them, with the reason.
         margins: how close the model's choices were; `None` in records of before they were kept.
+        trial: which of the exemplars' draws this is, from 0.
+        exemplar_seed: of that draw; `None` for zero shots, and in records of before there were trials.
     """
 
     task: str
@@ -140,16 +145,18 @@ class CellResult:
     failed: int = 0
     failures: Mapping[str, str] = field(default_factory=dict)
     margins: MarginSummary | None = None
+    trial: int = 0
+    exemplar_seed: int | None = None
 
     @property
     def name(self) -> str:
-        """The cell's name in results and file names: `vqav2@mini|4`."""
-        return f"{self.task}|{self.shots}"
+        """The cell's name in results: `vqav2@mini|4`, and `vqav2@mini|4#2` for the second trial."""
+        return cell_name(self.task, self.shots, self.trial)
 
     @property
     def file_stem(self) -> str:
         """The cell's name in file names: `vqav2@mini_4shot`."""
-        return file_stem(self.task, self.shots)
+        return file_stem(self.task, self.shots, self.trial)
 
     @property
     def subset(self) -> bool:
@@ -224,12 +231,17 @@ class RunRecord:
     Attributes:
         folder: where it lies.
         run: `run.json`: `config`, `model`, `environment`, `fingerprints`, `timings`.
-        cells: one for each task and shot count, in the order they were asked for.
+        cells: one for each task and shot count, and trial, in the order they were asked for.
     """
 
     folder: Path
     run: Mapping[str, Any]
     cells: tuple[CellResult, ...] = field(default_factory=tuple)
+
+    @property
+    def trials(self) -> tuple[Trials, ...]:
+        """The tasks and shot counts with several trials, and each metric's spread over them."""
+        return gather_trials(self.cells)
 
     def samples(self, cell: CellResult) -> Iterator[SampleRecord]:
         """Yield the samples of a cell, one at a time, from its JSONL file.

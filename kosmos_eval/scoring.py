@@ -283,6 +283,8 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusRe
         failed=tally.failed,
         failures=tally.failures,
         margins=summarise_margins(tally.margins, cell.config.dtype),
+        trial=cell.trial,
+        exemplar_seed=cell.exemplar_seed,
     )
 
 

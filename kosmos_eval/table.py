@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from kosmos_eval.trials import gather_trials, trial_name
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from kosmos_eval.record import CellResult, MetricResult
+    from kosmos_eval.trials import Spread
 
 NO_NUMBER = "—"
 STAND_IN_SUFFIX = "@mini"
@@ -137,7 +140,34 @@ def results_table(cells: Sequence[CellResult]) -> str:
         place = _HEADINGS.index("failed")
         rows = [(*row[:place], *row[place + 1 :]) for row in rows]
     footnotes = list(_footnotes(cells))
-    return "\n".join([aligned(rows, _RIGHT_ALIGNED), *([""] if footnotes else []), *footnotes])
+    tables = [aligned(rows, _RIGHT_ALIGNED), *_trials_table(cells)]
+    return "\n".join(["\n\n".join(tables), *([""] if footnotes else []), *footnotes])
+
+
+def _trials_table(cells: Sequence[CellResult]) -> Iterator[str]:
+    """Yield a table of the metrics over the trials of tasks that have several; nothing where none has."""
+    rows = [
+        (each.task, str(each.shots), *spread_texts(spread)) for each in gather_trials(cells) for spread in each.metrics
+    ]
+    if rows:
+        headings = ("task", "shots", "metric", "mean", "std. dev.", "trials", "each")
+        yield "over trials, which differ in their exemplars:\n" + aligned(
+            [headings, *rows], {*headings[1:2], *headings[3:6]}
+        )
+
+
+def spread_texts(spread: Spread) -> tuple[str, ...]:
+    """Return a metric's name, mean and standard deviation over trials, their number, and each one's value."""
+    write = percent if spread.percent else as_is
+    return (
+        spread.name,
+        write(spread.mean),
+        NO_NUMBER
+        if spread.standard_deviation is None
+        else as_is(spread.standard_deviation * (100 if spread.percent else 1)),
+        f"{spread.count:,}",
+        ", ".join(map(write, spread.values)),
+    )
 
 
 def _footnotes(cells: Sequence[CellResult]) -> Iterator[str]:
@@ -175,7 +205,7 @@ def _row(cell: CellResult, metric: MetricResult) -> tuple[str, ...]:
     notes = (subset_note(cell), "not available" if metric.unavailable else missing_reason(cell, metric))
     return (
         cell.task,
-        str(cell.shots),
+        trial_name(cell.shots, cell.trial),
         metric.name,
         shown(metric.value, metric),
         shown_interval(metric),

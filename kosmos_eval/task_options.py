@@ -20,7 +20,8 @@ def names(_context: click.Context, _parameter: click.Parameter, text: str | None
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _counts(_context: click.Context, parameter: click.Parameter, text: str | None) -> list[int] | None:
+def counts(_context: click.Context, parameter: click.Parameter, text: str | None) -> list[int] | None:
+    """Return the whole numbers that commas separate: a callback for options that take some."""
     try:
         return None if text is None else [int(part) for part in text.split(",")]
     except ValueError as error:
@@ -74,7 +75,7 @@ tasks = click.option(
     help="Tasks, as vqav2,refcoco:testA, groups, or globs, as 'refcoco:*' (see: ls tasks, ls groups).",
 )
 shots = click.option(
-    "-f", "--shots", "--num_fewshot", callback=_counts, metavar="COUNTS", help="Shot counts, as 0,4.  [default: 0]"
+    "-f", "--shots", "--num_fewshot", callback=counts, metavar="COUNTS", help="Shot counts, as 0,4.  [default: 0]"
 )
 data = click.option(
     "-d", "--data", metavar="mini|hub|DIR", help="Source of samples.  [default: mini for embedded models, else hub]"
@@ -91,6 +92,13 @@ exemplars = click.option(
     help="Draw exemplars for each query, or once.  [default: per-sample]",
 )
 seed = click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
+trials = click.option("--trials", type=int, metavar="N", help="Ask few-shot tasks N times, with other exemplars.")
+trial_seeds = click.option(
+    "--trial-seeds",
+    callback=counts,
+    metavar="SEEDS",
+    help="Of the trials' exemplars, as 3,5,7.  [default: from --seed]",
+)
 settings = click.option(
     "--set",
     "settings",

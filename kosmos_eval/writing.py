@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kosmos_eval.record import SCHEMA_VERSION, file_stem
 from kosmos_eval.scoring import Showcase, Tally, group_by_cell, outermost, plain, score_cell, score_whole, summarise
 from kosmos_eval.task import Submits
+from kosmos_eval.trials import gather_trials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -79,7 +80,7 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
     tally, showcase = Tally(cell.task.metrics), Showcase(corpus.guide(cell.task.metrics))
     unlabelled: list[tuple[Sample, Score]] = []
     sealed = True  # whether all of the unlabelled samples have an answer
-    stem = file_stem(cell.label, cell.shots)
+    stem = file_stem(cell.label, cell.shots, cell.trial)
     encode = json.JSONEncoder(ensure_ascii=False, default=outermost).encode
     with (
         whole_file(folder / "samples" / f"{stem}.jsonl") as jsonl,
@@ -203,7 +204,10 @@ def _results_json(plan: Plan, results: Sequence[CellResult], weights: str) -> di
             "sample_order": config.sample_order,
             "exemplars": config.exemplars,
             "seed": config.seed,
+            "trials": config.trials,
+            "trial_seeds": plain(config.trial_seeds),
         },
+        "trials": {each.name: plain(each) for each in gather_trials(results)},
         "schema": SCHEMA_VERSION,
         "cells": [plain(cell) for cell in results],
     }

@@ -19,6 +19,8 @@ FLAGS = {
     "sample_order": "--sample-order",
     "exemplars": "--exemplars",
     "seed": "--seed",
+    "trials": "--trials",
+    "trial_seeds": "--trial-seeds",
     "settings": "--set",
     "device": "--device",
     "dtype": "--dtype",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.table import (
@@ -15,8 +15,10 @@ from kosmos_eval.table import (
     near_ties,
     shown,
     shown_interval,
+    spread_texts,
     subset_note,
 )
+from kosmos_eval.trials import gather_trials, trial_name
 
 from .command import run_command
 from .marks import interval_bar, scale_tops, shot_curve
@@ -108,12 +110,14 @@ class Breakdown:
 
 @dataclass(frozen=True, slots=True)
 class CellView:
-    """A task at one shot count.
+    """A task at one shot count, in one trial of its exemplars.
 
     Attributes:
         anchor: its id within the page.
         task: the label.
         shots: number of exemplars.
+        run: shots and trial in short, `4#2`.
+        trial: which of how many trials this is, in words; empty where there is one.
         split: that was evaluated.
         badges: warnings that hold for its scores.
         asked: how many samples were asked, and how many have no truth, in words.
@@ -129,6 +133,8 @@ class CellView:
     anchor: str
     task: str
     shots: int
+    run: str
+    trial: str
     split: str
     badges: tuple[Badge, ...]
     asked: str
@@ -143,12 +149,28 @@ class CellView:
 
 
 @dataclass(frozen=True, slots=True)
+class SpreadRow:
+    """A metric over the trials of a shot count, as text."""
+
+    shots: str
+    name: str
+    mean: str
+    deviation: str
+    count: str
+    values: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task's cells, in rising order of shots, and their headline drawn over the shot counts."""
+    """A task's cells, in rising order of shots, and their headline drawn over the shot counts.
+
+    Where a shot count has several trials, their mean is drawn, without an interval, and each metric has a spread.
+    """
 
     task: str
     badges: tuple[Badge, ...]
     cells: tuple[CellView, ...]
+    spreads: tuple[SpreadRow, ...]
     curve: ShotCurve | None
     curve_metric: str
 
@@ -210,16 +232,34 @@ def _all_metrics(cells: Sequence[CellResult]) -> Iterator[MetricResult]:
 
 
 def _task(name: str, cells: Sequence[CellResult], views: Sequence[CellView]) -> TaskView:
-    order = sorted(range(len(cells)), key=lambda index: cells[index].shots)
+    order = sorted(range(len(cells)), key=lambda index: (cells[index].shots, cells[index].trial))
     metric = next((cell.metrics[0].name for cell in cells if cell.metrics), "")
-    series = [(cells[index].shots, each) for index in order for each in cells[index].metrics if each.name == metric]
+    trials = sorted(gather_trials(cells), key=lambda each: each.shots)
+    means = {each.shots: each.metrics[0].mean for each in trials if each.metrics}
+    series = [
+        (cells[index].shots, _of_all_trials(each, cells[index], means))
+        for index in order
+        for each in cells[index].metrics
+        if each.name == metric and not cells[index].trial
+    ]
     return TaskView(
         task=name,
         badges=_stand_in_badges(cells[0]),
         cells=tuple(views[index] for index in order),
+        spreads=tuple(SpreadRow(str(each.shots), *spread_texts(spread)) for each in trials for spread in each.metrics),
         curve=shot_curve(series),
         curve_metric=metric,
     )
+
+
+def _of_all_trials(metric: MetricResult, cell: CellResult, means: Mapping[int, float | None]) -> MetricResult:
+    return replace(metric, value=means[cell.shots], low=None, high=None) if cell.shots in means else metric
+
+
+def _trial(cell: CellResult, cells: Sequence[CellResult]) -> str:
+    """Return which of a task's trials at one shot count a cell is, in words; empty where there is one."""
+    trials = sum((each.task, each.shots) == (cell.task, cell.shots) for each in cells)
+    return f"trial {cell.trial + 1} of {trials}, exemplars drawn with seed {cell.exemplar_seed}" if trials > 1 else ""
 
 
 def _cell(record: RunRecord, cell: CellResult, anchor: str, tops: Mapping[str, float], album: Album) -> CellView:
@@ -228,6 +268,8 @@ def _cell(record: RunRecord, cell: CellResult, anchor: str, tops: Mapping[str, f
         anchor=anchor,
         task=cell.task,
         shots=cell.shots,
+        run=trial_name(cell.shots, cell.trial),
+        trial=_trial(cell, record.cells),
         split=cell.split,
         badges=_stand_in_badges(cell) + _subset_badges(cell) + _failed_badges(cell),
         asked=f"{cell.samples:,} samples asked{unlabelled}",
@@ -313,7 +355,9 @@ def _warnings(cells: Sequence[CellResult]) -> tuple[Badge, ...]:
             notes.setdefault(subset_note(cell), {})[cell.task] = None
     subsets = tuple(Badge("subset", f"{', '.join(tasks)}: {note}") for note, tasks in notes.items())
     failures = tuple(
-        Badge("failed", f"{cell.task}, {cell.shots}-shot: {failed_note(cell)}") for cell in cells if cell.failed
+        Badge("failed", f"{cell.task}, {trial_name(cell.shots, cell.trial)}-shot: {failed_note(cell)}")
+        for cell in cells
+        if cell.failed
     )
     return stand_in + subsets + failures
 

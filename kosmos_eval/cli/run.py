@@ -35,6 +35,8 @@ _FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": boo
 @asked.sample_order
 @asked.exemplars
 @asked.seed
+@asked.trials
+@asked.trial_seeds
 @asked.settings
 @options.device
 @options.dtype
@@ -166,7 +168,7 @@ def _normal(values: dict[str, Any], path: Path) -> dict[str, Any]:
             message = f"--config {path}: expected either shots or num_fewshot, which are the same, got both"
             raise UsageError(message)
         values["shots"] = values.pop("num_fewshot")
-    for name in ("tasks", "report", "include_path", "shots"):
+    for name in ("tasks", "report", "include_path", "shots", "trial_seeds"):
         if isinstance(value := values.get(name), str):
             values[name] = [part.strip() for part in value.split(",")]
         elif isinstance(value, int):
