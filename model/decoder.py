@@ -17,7 +17,8 @@ only another mask. Two questions behind one image, as one sequence:
 Keys are cached after rotation at their absolute positions, so a cached prefix needs no further work; xPos is
 relative all the same, for rotation and decay cancel in the product of query and key.
 
-Axes: B batch, T new tokens, S all tokens (cached and new), N heads, D width, H head width, V vocabulary.
+Axes: B batch, T new tokens, W wanted ones of these, S all tokens (cached and new), N heads, D width, H head width, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -30,15 +31,14 @@ import torch.nn.functional as F  # noqa: N812  torch's own convention
 from torch import Tensor, nn
 
 from .attention import join_heads, split_heads
+from .positions import Rotation, sinusoids, xpos_rotation
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from .cache import KeyValueCache
     from .config import DecoderConfig
-    from .positions import Rotation
 
-from .positions import sinusoids, xpos_rotation
 
 _BLOCK = 1024
 """Words of the vocabulary whose scores are computed at once on a CPU."""
@@ -79,7 +79,8 @@ class Decoder(nn.Module):
         positions: Int[Tensor, "B T"],
         mask: Bool[Tensor, "B T S"] | None = None,
         cache: KeyValueCache | None = None,
-    ) -> Float[Tensor, "B T D"]:
+        wanted: Int[Tensor, "B W"] | None = None,
+    ) -> Float[Tensor, "B W D"]:
         """Return the hidden states of embedded tokens, after the final norm.
 
         Args:
@@ -88,6 +89,8 @@ class Decoder(nn.Module):
             mask: true where a new token may attend to a cached or new one; a row of nothing but false is harmless.
                 `None` is the causal mask, for sequences without padding in front and without a cache.
             cache: keys and values of earlier tokens; the new ones are appended.
+            wanted: places, among the new tokens, whose states are returned; `None` is all of them. The last block
+                computes nothing but keys and values for the others.
         """
         x = embeddings
         rotation = None
@@ -100,8 +103,15 @@ class Decoder(nn.Module):
             # A row that may attend to nothing would become NaN and spread; what it sees instead is of no account.
             mask = (mask | ~mask.any(-1, keepdim=True))[:, None]
         x = self.dropout(x)
-        for block in self.blocks:
+        *others, last = self.blocks
+        for block in others:
             x = block(x, rotation, mask, cache)
+        if wanted is not None:
+            if mask is None:
+                mask = torch.arange(x.shape[1], device=x.device) <= wanted[:, None, :, None]
+            else:
+                mask = mask.gather(2, wanted[:, None, :, None].expand(-1, -1, -1, mask.shape[-1]))
+        x = last(x, rotation, mask, cache, wanted)
         if cache is not None:
             cache.length += embeddings.shape[1]
         hidden: Tensor = self.norm(x)
@@ -129,7 +139,7 @@ class TiedHead(nn.Module):
             return F.linear(hidden, self.weight)
         # A few rows times a large vocabulary: CPU libraries are up to three times as fast at the product the other way
         # round, and blocks of it are still in the cache when they are turned.
-        rows = hidden.flatten(0, -2)
+        rows = hidden.reshape(-1, hidden.shape[-1])
         states = F.pad(rows, (0, 0, 0, -len(rows) % _LANES)).T
         scores = hidden.new_empty(len(rows), len(self.weight))
         for start in range(0, len(self.weight), _BLOCK):
@@ -152,11 +162,13 @@ class DecoderBlock(nn.Module):
         self,
         x: Float[Tensor, "B T D"],
         rotation: Rotation | None,
-        mask: Bool[Tensor, "B 1 T S"] | None,
+        mask: Bool[Tensor, "B 1 W S"] | None,
         cache: KeyValueCache | None,
-    ) -> Float[Tensor, "B T D"]:
-        """Return the states after attention and feed-forward."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), rotation, mask, cache))
+        wanted: Int[Tensor, "B W"] | None = None,
+    ) -> Float[Tensor, "B W D"]:
+        """Return the states after attention and feed-forward, those of the wanted tokens if any are named."""
+        read = self.attention(self.attention_norm(x), rotation, mask, cache, wanted)
+        x = (x if wanted is None else _at(x, wanted)) + self.dropout(read)
         x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return x  # noqa: RET504  the block in four lines
 
@@ -178,19 +190,27 @@ class DecoderAttention(nn.Module):
         self,
         x: Float[Tensor, "B T D"],
         rotation: Rotation | None,
-        mask: Bool[Tensor, "B 1 T S"] | None,
+        mask: Bool[Tensor, "B 1 W S"] | None,
         cache: KeyValueCache | None,
-    ) -> Float[Tensor, "B T D"]:
-        """Return what each token reads out of those it may attend to."""
-        q, k, v = (split_heads(project(x), self.heads) for project in (self.q_proj, self.k_proj, self.v_proj))
+        wanted: Int[Tensor, "B W"] | None,
+    ) -> Float[Tensor, "B W D"]:
+        """Return what each token, or each wanted one, reads out of those it may attend to."""
+        asking = x if wanted is None else _at(x, wanted)
+        q = split_heads(self.q_proj(asking), self.heads)
+        k, v = (split_heads(project(x), self.heads) for project in (self.k_proj, self.v_proj))
         if rotation is not None:
-            q, k = rotation.queries(q), rotation.keys(k)
+            turned = rotation if wanted is None else Rotation(*(_at(each[:, 0], wanted)[:, None] for each in rotation))
+            q, k = turned.queries(q), rotation.keys(k)
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
         dropout = self.dropout if self.training else 0.0
         read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=mask is None)
         out: Tensor = self.out_proj(self.inner_norm(join_heads(read)))
         return out
+
+
+def _at(states: Float[Tensor, "B T D"], places: Int[Tensor, "B W"]) -> Float[Tensor, "B W D"]:
+    return states.gather(1, places[..., None].expand(-1, -1, states.shape[-1]))
 
 
 class FeedForward(nn.Module):

@@ -4,7 +4,7 @@ Rows of a batch are padded behind. Rows that begin a sequence and do not part ne
 others see the cache and each other through an explicit mask that leaves the padding out. Positions are explicit too,
 so padding never shifts them.
 
-Axes: R rows, T new places, S cached places, B beams, D width, V vocabulary.
+Axes: R rows, T new places, W those of them whose states are asked for, S cached places, B beams, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..cache import KeyValueCache
 from .tree import ROOT, Row, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from jaxtyping import Float, Int
     from numpy.typing import NDArray
@@ -59,20 +59,22 @@ class Read:
         base: places in front of every row's own.
         rows: that were read.
         spreads: the rows as numbers.
-        hidden: states of the rows' own places, [R, T, D].
         nodes: node to (row, place) of its last embedding.
+        hidden: states of the rows' wanted places, [R, W, D].
+        wanted: node to (row, number of the wanted place), for the nodes whose states there are.
     """
 
     cache: KeyValueCache
     base: int
     rows: Sequence[Row]
     spreads: Sequence[Spread]
-    hidden: Float[Tensor, "R T D"]
     nodes: dict[int, tuple[int, int]]
+    hidden: Float[Tensor, "R W D"]
+    wanted: dict[int, tuple[int, int]]
 
     def states(self, nodes: Sequence[int]) -> Float[Tensor, "nodes D"]:
-        """Return the hidden states of nodes, each at its last embedding."""
-        rows, places = zip(*(self.nodes[node] for node in nodes), strict=True)
+        """Return the hidden states of wanted nodes, each at its last embedding."""
+        rows, places = zip(*(self.wanted[node] for node in nodes), strict=True)
         device = self.hidden.device
         return self.hidden[torch.as_tensor(rows, device=device), torch.as_tensor(places, device=device)]
 
@@ -123,12 +125,19 @@ class Forward:
         """Return values as a tensor on the model's device."""
         return torch.as_tensor(values, device=self.device)
 
-    def read(self, tree: PrefixTree, rows: Sequence[Row], trunks: tuple[Read, Sequence[int]] | None = None) -> Read:
+    def read(
+        self,
+        tree: PrefixTree,
+        rows: Sequence[Row],
+        wanted: Container[int],
+        trunks: tuple[Read, Sequence[int]] | None = None,
+    ) -> Read:
         """Read a batch of rows.
 
         Args:
             tree: that the rows are of.
             rows: none, or all, behind trunks.
+            wanted: nodes whose states are asked for.
             trunks: the batch that the trunks are in, and for each row the last node of its trunk.
 
         Raises:
@@ -151,9 +160,18 @@ class Forward:
         plain = trunks is None and all(each.mask is None for each in spreads)
         mask = None if plain else self.tensor(_masks(rows, spreads, base, shape[1]))
         embeddings = self.model.embed(self.tensor(ids), self.tensor(slots), self._images)
-        hidden = self.model.decoder(embeddings, self.tensor(positions), mask, cache)
+        kept = [[node for node in each.lasts if node in wanted] for each in spreads]
+        places = np.zeros((len(rows), max(1, *map(len, kept))), np.int64)
+        for row, of_row, each in zip(places, kept, spreads, strict=True):
+            row[: len(of_row)] = [each.lasts[node] for node in of_row]
+        few = 2 * places.shape[1] < shape[1]
+        asked = self.tensor(places) if few else None
+        hidden = self.model.decoder(embeddings, self.tensor(positions), mask, cache, asked)
         nodes = {node: (number, place) for number, each in enumerate(spreads) for node, place in each.lasts.items()}
-        return Read(cache, base, rows, spreads, hidden, nodes)
+        told = {node: (number, place) for number, of_row in enumerate(kept) for place, node in enumerate(of_row)}
+        if not few:
+            told = {node: nodes[node] for node in told}
+        return Read(cache, base, rows, spreads, nodes, hidden, told)
 
     def logits(self, hidden: Float[Tensor, "rows D"]) -> Iterator[Float[Tensor, "rows V"]]:
         """Yield float32 logits of hidden states, in parts of bounded size that follow each other."""
@@ -186,17 +204,19 @@ def _masks(rows: Sequence[Row], spreads: Sequence[Spread], base: int, width: int
 class Reader:
     """Reads the rows of a tree, batch by batch: trunks before what stands behind them."""
 
-    def __init__(self, forward: Forward, tree: PrefixTree, budget: int, way: Way) -> None:
+    def __init__(self, forward: Forward, tree: PrefixTree, wanted: Container[int], budget: int, way: Way) -> None:
         """Keep what reading needs.
 
         Args:
             forward: the model.
             tree: whose rows are read.
+            wanted: nodes whose states are asked for.
             budget: most places of a batch, those of trunks and padding included.
             way: how rows are batched.
         """
         self.forward = forward
         self.tree = tree
+        self._wanted = wanted
         self._budget = budget
         self._way = way
 
@@ -207,7 +227,7 @@ class Reader:
     def _reads(self, rows: Sequence[tuple[Row, int]], trunks: Read | None) -> Iterator[Read]:
         for batch in self._batches(rows):
             behind = (trunks, [node for _, node in batch]) if trunks is not None else None
-            read = self.forward.read(self.tree, [row for row, _ in batch], behind)
+            read = self.forward.read(self.tree, [row for row, _ in batch], self._wanted, behind)
             yield read
             if below := [(row, trunk.nodes[-1]) for trunk, _ in batch for row in trunk.rows]:
                 yield from self._reads(below, read)

@@ -69,6 +69,7 @@ class Planted:
 
     Attributes:
         tree: of all that must be read.
+        sources: nodes after which a target comes.
         rows: in which it is read.
     """
 
@@ -99,6 +100,7 @@ class Planted:
         """Of each job, where its results begin: as many as it has scored tokens, branch after branch."""
         self._owners = np.repeat(np.arange(len(jobs)), counts)
         self._missing = np.asarray(counts)
+        self.sources = frozenset(sources)
         self._order = np.argsort(sources, kind="stable")
         """The results by the node that tells them."""
         self._sources = np.asarray(sources, np.int64)[self._order]
@@ -110,7 +112,7 @@ class Planted:
 
     def take(self, read: Read, forward: Forward) -> list[int]:
         """Find out what a batch tells, and return the numbers of the jobs that are complete with it."""
-        read_nodes = np.fromiter(read.nodes, np.int64, len(read.nodes))
+        read_nodes = np.fromiter(read.wanted, np.int64, len(read.wanted))
         told = np.flatnonzero(~self._known & np.isin(self._sources, read_nodes))
         if not len(told):
             return []
@@ -162,6 +164,6 @@ def score(forward: Forward, jobs: Sequence[ScoreJob], budget: int, way: Way) -> 
         way: how rows are made and batched.
     """
     planted = Planted(jobs, forward.model.config.image_tokens, budget, share=way.share)
-    for read in Reader(forward, planted.tree, budget, way).reads(planted.rows):
+    for read in Reader(forward, planted.tree, planted.sources, budget, way).reads(planted.rows):
         for number in planted.take(read, forward):
             yield jobs[number].number, planted.result(number)

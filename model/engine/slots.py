@@ -183,13 +183,13 @@ def continued(
     beams = asked[0][0].beams
     widest = max(job.longest for job, _ in asked)
     most = max(1, (way.rows or min(_MOST_SLOTS, budget // widest)) // beams)
-    reads = Reader(forward, tree, budget, way).reads(rows)
+    reads = Reader(forward, tree, frozenset(ends), budget, way).reads(rows)
     slots: Slots[C] = Slots(forward, beams)
     waiting: deque[tuple[Read, Sequence[tuple[int, C]]]] = deque()
     while True:
         while 4 * slots.busy <= 3 * most and (free := most - slots.busy):
             if not waiting and (read := next(reads, None)) is not None:
-                waiting.append((read, [(node, answer) for node in read.nodes for answer in ends.pop(node, ())]))
+                waiting.append((read, [(node, answer) for node in read.wanted for answer in ends.pop(node, ())]))
             if not waiting:
                 break
             read, arrived = waiting.popleft()
