@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json_lines
+from kosmos_eval.data.folder import find_if_there, find_path, find_pictures, read_field, read_json_lines
 from kosmos_eval.data.hub import hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.microworld.memes import meme_items
@@ -42,6 +42,7 @@ _CURE = "get the Hateful Memes archive (its form is at ai.meta.com/tools/hateful
 _SPLITS = ("train", "dev_seen", "dev_unseen", "test_seen", "test_unseen")
 _FIRST_RELEASE = {"dev_seen": "dev", "test_seen": "test"}
 """Split to its name in the first release, which had no unseen splits."""
+_UNPACKED = ("defaults/annotations", "defaults/images")
 _LABELS = {"0": "no", "1": "yes"}
 
 
@@ -247,9 +248,11 @@ def _find_split(name: str) -> str:
 
 def _find_lines(folder: Path, split: str) -> Path:
     """Return where the split's file lies, by its name in the first release if it has no other."""
-    names = [f"{split}.jsonl", *(f"{_FIRST_RELEASE[each]}.jsonl" for each in (split,) if each in _FIRST_RELEASE)]
-    there = (name for name in names if (folder / name).exists() or any(folder.glob(f"*/{name}")))
-    return find_path(folder, next(there, names[0]), cure=_CURE)
+    first = _FIRST_RELEASE.get(split, split)
+    found = find_if_there(folder, f"{split}.jsonl", within=_UNPACKED) or find_if_there(
+        folder, f"{first}.jsonl", within=_UNPACKED
+    )
+    return found or find_path(folder, f"{split}.jsonl", cure=_CURE)
 
 
 def _find_pictures_folder(folder: Path, lines: Path, name: str) -> Path:
@@ -257,7 +260,7 @@ def _find_pictures_folder(folder: Path, lines: Path, name: str) -> Path:
     top = PurePosixPath(name).parts[0]
     if (lines.parent / top).exists():
         return lines.parent
-    return find_path(folder, top, within=("defaults/images",), cure=f"unpack {top} beside {lines.name}").parent
+    return find_path(folder, top, within=_UNPACKED, cure=f"unpack {top} beside {lines.name}").parent
 
 
 def _key(record: object, where: str) -> str:
