@@ -119,9 +119,11 @@ def _over(
     except ValueError as error:
         message = f"{cell.label}, {', '.join(bounded)}: {error}"
         raise KosmosEvalError(message) from error
-    nothing = Estimate(None, None, None, None, 0, 0)
+    missing = Estimate(None, None, None, None, 0, 0)
     return {
-        name: Measured(estimates.get(name, nothing), "" if name in estimates else score.unavailable, score.made_with)
+        name: Measured(estimates[name], made_with=score.made_with)
+        if name in estimates
+        else Measured(missing, score.unavailable)
         for name, score in scores.items()
     }
 

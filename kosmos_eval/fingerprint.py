@@ -37,7 +37,7 @@ def scorer_fingerprint(task: type[Task[Any, Any]]) -> str:
     files = sorted(file.parent.glob("*.py")) if own_folder else [file]
     inherited = {Path(inspect.getfile(base)) for base in task.__mro__[1:] if is_dataclass(base)}
     files += sorted(inherited - set(files))
-    files += sorted((Path(__file__).parent / "metrics").glob("*.py"))
+    files += sorted((Path(__file__).parent / "metrics").rglob("*.py"))
     code = digest_lines(f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in files)
     return f"{task.version}:{code[:16]}"
 

@@ -171,12 +171,15 @@ def spread_texts(spread: Spread) -> tuple[str, ...]:
 
 
 def _footnotes(cells: Sequence[CellResult]) -> Iterator[str]:
-    metrics = [metric for cell in cells for metric in cell.metrics]
-    yield from dict.fromkeys(
-        f"{each.name} is not available: {each.unavailable}" for each in metrics if each.unavailable
-    )
-    yield from dict.fromkeys(f"{each.name} is shown as it is, not in %" for each in metrics if not each.percent)
-    yield from dict.fromkeys(f"{each.name} was made with {each.made_with}" for each in metrics if each.made_with)
+    about: dict[str, dict[str, None]] = {}  # a note to the metrics that it is about
+    for each in (metric for cell in cells for metric in cell.metrics):
+        if each.unavailable:
+            about.setdefault(f"not available: {each.unavailable}", {})[each.name] = None
+        if not each.percent:
+            about.setdefault("shown as it is, not in %", {})[each.name] = None
+        if each.made_with:
+            about.setdefault(f"made with {each.made_with}", {})[each.name] = None
+    yield from (f"{', '.join(names)}: {note}" for note, names in about.items())
     if any(is_stand_in(cell) for cell in cells):
         yield STAND_IN_NOTE
 

@@ -136,9 +136,9 @@ def test_the_table_says_what_is_missing_made_with_and_no_share(rhymes: RunRecord
     assert "349.3" in ease
     assert f"{rhymes.cells[0].metrics[3].value:.2f}" in rank
     assert meteor.endswith("not available")
-    assert "meteor is not available: METEOR needs Java: install one" in table.splitlines()
-    assert "rank is shown as it is, not in %" in table.splitlines()
-    assert "ease was made with a tokenizer" in table.splitlines()
+    assert "meteor: not available: METEOR needs Java: install one" in table.splitlines()
+    assert "rank: shown as it is, not in %" in table.splitlines()
+    assert "ease: made with a tokenizer" in table.splitlines()
 
 
 def test_the_report_says_so_too(rhymes: RunRecord) -> None:

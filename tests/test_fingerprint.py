@@ -72,7 +72,11 @@ def test_the_core_s_metrics_are_covered(alone: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "core" / "fingerprint.py"))
     before = fingerprint_of(alone)
     (metrics / "vqa.py").write_text("x = 1", encoding="utf-8")
-    assert fingerprint_of(alone) != before
+    changed = fingerprint_of(alone)
+    assert changed != before
+    (metrics / "captions").mkdir()
+    (metrics / "captions" / "words.py").write_text("", encoding="utf-8")
+    assert fingerprint_of(alone) != changed
 
 
 def test_lines_are_told_apart() -> None:
