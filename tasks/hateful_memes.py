@@ -166,7 +166,9 @@ class HatefulMemes(ClosedQuestion):
 
         labels = [score.target == "yes" for _, score in scored]
         if all(labels) or not any(labels):
-            reason = f'ROC AUC needs memes of both labels: all {len(labels)} are "{scored[0][1].target}"; ask more'
+            reason = (
+                f'ROC AUC needs memes of both labels, got {len(labels)} "{scored[0][1].target}" only; ask more memes'
+            )
             return {"roc_auc": CorpusScore(None, unavailable=reason)}
         return {"roc_auc": CorpusScore(RocAuc([_rank(score) for _, score in scored], labels))}
 

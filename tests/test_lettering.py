@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import string
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
@@ -15,11 +16,15 @@ from hypothesis import strategies as st
 from kosmos_eval import lettering
 from kosmos_eval.lettering import draw_text, drawable
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 LONG = "a film so long that its sentence has to be wrapped , and wrapped again , before it fits . " * 3
 
 
-def ink(picture: PIL.Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    return np.less(np.asarray(picture).astype(int).sum(-1), 3 * 128)
+def ink(picture: PIL.Image.Image) -> NDArray[np.bool_]:
+    dark: NDArray[np.bool_] = np.asarray(picture).astype(int).sum(-1) < 3 * 128
+    return dark
 
 
 def test_a_text_is_black_on_white_in_the_middle_and_keeps_to_a_margin() -> None:
