@@ -157,21 +157,25 @@ def find_picture_folder(folder: Path, names: Sequence[str], example: str, *, wit
     Args:
         folder: of the official files.
         names: that the folder of pictures goes by.
-        example: the file name of a picture: where no folder of those names is, the pictures' own is looked for.
+        example: the file name of a picture; where it lies goes before the names.
         within: sub-folders of sub-folders to look into besides.
         cure: how to get them, for the message.
 
     Raises:
         DataError: it is not there.
     """
+    # A folder of that name may be inside another of that name, so the picture goes before the folder.
+    for wanted in (*(f"{name}/{example}" for name in names), example):
+        try:
+            return find_path(folder, wanted, within=within).parent
+        except DataError:
+            continue
     for name in names:
         try:
             return find_path(folder, name, within=within)
         except DataError:
             continue
-    wanted = " or ".join(names)
-    try:
-        return find_path(folder, example, within=within).parent
-    except DataError as error:
-        message = f"expected a folder {wanted} of pictures in {folder} or a sub-folder of it, found none; {cure}"
-        raise DataError(message) from error
+    message = (
+        f"expected a folder {' or '.join(names)} of pictures in {folder} or a sub-folder of it, found none; {cure}"
+    )
+    raise DataError(message)
