@@ -1,7 +1,9 @@
-"""How much memory this process takes, where its model computes."""
+"""How much memory this process takes, where its model computes; and giving back what it needs no more."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import resource
 from dataclasses import dataclass
@@ -36,3 +38,13 @@ def measure(device: str) -> Memory:
         return Memory("memory", peak, peak)
     now = int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return Memory("memory", now, max(now, peak))  # the kernel counts the two apart, and the peak a little late
+
+
+def give_back() -> None:
+    """Return freed memory to the system: what a model leaves behind, so that what comes next does not add to it.
+
+    `prepare_process` has freed memory kept for as long as a model computes.
+    """
+    gc.collect()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # other C libraries have none
+        trim(0)

@@ -22,6 +22,7 @@ from kosmos_eval.fingerprint import environment
 from kosmos_eval.journal import JournalReader
 from kosmos_eval.launch import Launch
 from kosmos_eval.lock import RunLock
+from kosmos_eval.memory import give_back
 from kosmos_eval.plan import Plan, make_plan
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.preflight import preflight
@@ -176,6 +177,7 @@ def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None
         open_folder(folder, prepared.plan, prepared.run)
         try:
             ask_all(prepared, Launch(folder, launch, processes, lock), progress)
+            give_back()
             finish(prepared)
         except KeyboardInterrupt as error:
             message = f"interrupted; finish the run with: kosmos-eval run --resume {folder}"

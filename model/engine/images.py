@@ -215,17 +215,18 @@ class ImageStore:
         """Encode at most `rows` pictures in a pass of `rows`; put them in their places, and keep them."""
         pixels = torch.zeros(self.rows, 3, self._size, self._size)
         torch.stack([each for _, each in batch], out=pixels[: len(batch)])
-        embeddings = self._model.image_embeddings(pixels.to(self._device, self._dtype)).to(self._device)
-        for (digest, _), one in zip(batch, embeddings[: len(batch)], strict=True):
+        embeddings = self._model.image_embeddings(pixels.to(self._device, self._dtype)).to(self._device)[: len(batch)]
+        # One block a pass: thousands of small ones, strewn over the heap, would keep all that lies between from use.
+        pinned = self._device.type == "cuda"
+        kept = torch.empty(embeddings.shape, dtype=self._dtype, pin_memory=pinned).copy_(embeddings)
+        for (digest, _), one, copy in zip(batch, embeddings, kept, strict=True):
             found[places[digest]] = one
-            self._keep(digest, one)
+            self._keep(digest, copy)
 
     def _keep(self, digest: str, embeddings: Float[Tensor, "L D"]) -> None:
-        """Copy an image's embeddings to host memory, and drop what has not been used for longest beyond capacity."""
-        pinned = self._device.type == "cuda"
-        kept = torch.empty(self._shape, dtype=self._dtype, pin_memory=pinned).copy_(embeddings)
-        self._kept[digest] = kept
-        self.kept_bytes += kept.nbytes
+        """Keep an image's embeddings, and drop what has not been used for longest beyond capacity."""
+        self._kept[digest] = embeddings
+        self.kept_bytes += embeddings.nbytes
         while self.kept_bytes > self._capacity:
             _, oldest = self._kept.popitem(last=False)
             self.kept_bytes -= oldest.nbytes
