@@ -203,7 +203,8 @@ class Task(Protocol[S, A]):
             `""` is the task with its defaults, else a split or variant, `{"kosmos1": ("", "image-only")}`.
         about: ClassVar[About], notes for people; every built-in has them, and `docs/benchmarks.md` is made of them.
     and a method
-        gold: what a perfect model would answer, see `Provable`; every built-in has it, for `kosmos-eval validate`.
+        gold: what a perfect model would answer, see `Provable`; every built-in has it, for `kosmos-eval validate`;
+        shuffled: the sample with its candidates in another order, see `Shuffles`.
     """
 
     name: ClassVar[str]
@@ -259,6 +260,20 @@ class Provable(Protocol):
         Returns:
             For a `Generate`, the text that a perfect model writes. For a `Score`, the index of the continuation that
             it prefers, or, where the whole order counts, a weight for each continuation, higher is better.
+        """
+        ...
+
+
+@runtime_checkable
+class Shuffles(Protocol):
+    """A task whose samples bring candidates in an order of the dataset's: it can put them in another."""
+
+    def shuffled(self, sample: Any, order: Sequence[int]) -> Any:  # noqa: ANN401  of the task's own kind
+        """Return the sample with its candidates, and all that goes by their place, in another order.
+
+        Args:
+            sample: with candidates.
+            order: the present place of each candidate of the new order.
         """
         ...
 

@@ -18,6 +18,7 @@ from kosmos_eval.cli.plan import plan
 from kosmos_eval.cli.report import report
 from kosmos_eval.cli.rescore import rescore
 from kosmos_eval.cli.run import run
+from kosmos_eval.cli.validate import validate
 from kosmos_eval.cli.version import version
 from kosmos_eval.errors import KosmosEvalError, UsageError
 
@@ -68,7 +69,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, plan, audit, chat, ls, describe, rescore, report, version):
+for command in (run, plan, audit, chat, ls, describe, rescore, report, validate, version):
     cli.add_command(command)
 
 

@@ -1,0 +1,153 @@
+"""Proofs of scores: the best answers earn full marks, no answer nothing, and places of options mean nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kosmos_eval.corpus_scoring import score_corpus
+from kosmos_eval.exemplars import ExemplarPool
+from kosmos_eval.request import Score as ScoreRequest
+from kosmos_eval.task import Shuffles
+from kosmos_eval.task_notes import about
+
+from .oracle import ByContent, Perfect, Wrong, empty
+from .subject import FaultError, NotProvable, asked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kosmos_eval.plan import Cell
+    from kosmos_eval.task import Metric, Score
+
+    from .subject import Asked, Subject
+
+SHIFTS = 7
+"""How many wrong options are tried of each sample."""
+
+_ROUNDING = 1e-9
+_PRINTED = 1e-6
+"""Official programs print so many digits."""
+
+
+def prove_gold(subject: Subject) -> str:
+    """Prove that a perfect model earns full marks, at every shot count."""
+    exempt = about(subject.task).exempt
+    beside: dict[str, None] = {}
+    for cell in subject.cells:
+        for name, (place, fault) in _short_of_full(subject, cell).items():
+            if f"gold.{name}" not in exempt:
+                raise FaultError(place, fault)
+            beside[f"{name}: {exempt[f'gold.{name}']}"] = None
+    others = f"; not full: {'; '.join(beside)}" if beside else ""
+    return f"{len(subject.labelled)} samples: the best answers earn full marks{others}"
+
+
+def _short_of_full(subject: Subject, cell: Cell) -> dict[str, tuple[str, str]]:
+    """Return metric to the first place where it falls short of its bound, and how, of those that could be computed."""
+    lacking: dict[str, tuple[str, str]] = {}
+    found = subject.perfect(cell)
+    for metric in subject.means:
+        best = _best(metric)
+        for each in found:
+            value = each.score.values[metric.name]
+            if abs(value - best) > _ROUNDING:
+                place = f"sample {each.sample.key}, {cell.shots}-shot"
+                said = f"expected {metric.name} of the best answer to be {best}, got {value}"
+                lacking.setdefault(metric.name, (place, f"{said} ({each.score.explanation})"))
+    values = corpus_values(cell, found)
+    for metric in subject.task.metrics:
+        got, best = values.get(metric.name), _best(metric)
+        if got is not None and abs(got - best) > _PRINTED:
+            lacking[metric.name] = (cell.name, f"expected {metric.name} of the best answers to be {best}, got {got}")
+    return lacking
+
+
+def _best(metric: Metric) -> float:
+    return metric.upper if metric.higher_is_better else metric.lower
+
+
+def corpus_values(cell: Cell, found: Sequence[Asked]) -> dict[str, float | None]:
+    """Return the metrics of the whole corpus over what was asked; `None` where one cannot be computed."""
+    if not any(metric.corpus for metric in cell.task.metrics):
+        return {}
+    whole = score_corpus(cell, [(each.sample, each.score) for each in found]).whole
+    return {name: measured.estimate.value for name, measured in whole.items()}
+
+
+def prove_empty(subject: Subject) -> str:
+    """Prove that saying nothing is unparsed or earns nothing."""
+    worst = {metric.name: metric.lower if metric.higher_is_better else metric.upper for metric in subject.means}
+    for each in asked(subject.cell, subject.labelled, empty(subject.provable)):
+        over = {name: value for name, value in each.score.values.items() if abs(value - worst[name]) > _ROUNDING}
+        if each.score.answer is not None and (over or not worst):
+            place = f"sample {each.sample.key}"
+            fault = f"expected no answer to be unparsed or to earn nothing, it is read as {each.score.answer!r}"
+            raise FaultError(place, f"{fault} and earns {over or 'what the corpus gives it'}")
+    return f"{len(subject.labelled)} samples: no answer is unparsed or earns nothing"
+
+
+def prove_options(subject: Subject) -> str:
+    """Prove that only the best option earns the best score, and that the order of options does not matter."""
+    found = [each for each in subject.perfect(subject.cell) if _options(each)]
+    if not found:
+        message = "no options are compared"
+        raise NotProvable(message)
+    if subject.means:
+        _prove_wrong_ones_lose(subject, found)
+    tried = f"{len(found)} samples: wrong options earn less"
+    if not isinstance(subject.task, Shuffles):
+        return f"{tried}; their order is the task's own"
+    bare = replace(subject.cell, pool=ExemplarPool[Any](()), shots=0)
+    script = ByContent(subject.provable)
+    orders = [[*range(1, _options(each), 2), *range(0, _options(each), 2)] for each in found]
+    shuffled = [subject.task.shuffled(each.sample, order) for each, order in zip(found, orders, strict=True)]
+    kept = asked(bare, [each.sample for each in found], script)
+    for before, after in zip(kept, asked(bare, shuffled, script), strict=True):
+        was, now = dict(before.score.values), dict(after.score.values)
+        if was != now:
+            place = f"sample {before.sample.key}"
+            raise FaultError(place, f"expected its score to stay when the options are shuffled, got {now} after {was}")
+    return f"{tried}, in whatever order they stand"
+
+
+def _options(each: Asked) -> int:
+    """Return the largest number of options that a sample compares, 0 for none."""
+    return max(
+        (len(request.continuations) for request in each.requests if isinstance(request, ScoreRequest)), default=0
+    )
+
+
+def _prove_wrong_ones_lose(subject: Subject, found: Sequence[Asked]) -> None:
+    samples = [each.sample for each in found]
+    for shift in range(1, min(max(map(_options, found)) - 1, SHIFTS) + 1):
+        for best, worse in zip(found, asked(subject.cell, samples, Wrong(subject.provable, shift)), strict=True):
+            if _options(best) > shift and not _less(subject.means, worse.score, best.score):
+                place = f"sample {best.sample.key}"
+                got = f"got {dict(worse.score.values)} and for the best {dict(best.score.values)}"
+                raise FaultError(place, f"expected the option {shift} after the best to earn less, {got}")
+
+
+def _less(metrics: Iterable[Metric], one: Score, other: Score) -> bool:
+    """Return whether a score is worse than another by one metric and better by none."""
+    sign = {metric.name: 1 if metric.higher_is_better else -1 for metric in metrics}
+    gaps = [sign[name] * (other.values[name] - value) for name, value in one.values.items()]
+    return max(gaps) > 0 and min(gaps) >= 0
+
+
+def prove_bounds(subject: Subject) -> str:
+    """Prove that scores give every metric that a sample has, within its bounds, whatever is answered."""
+    scripts = {"best": Perfect(subject.provable), "no": empty(subject.provable), "any": ByContent(subject.provable)}
+    means = {metric.name: metric for metric in subject.means}
+    for name, script in scripts.items():
+        for each in asked(subject.cell, subject.labelled, script):
+            place = f"sample {each.sample.key}, {name} answer"
+            if each.score.values.keys() != means.keys():
+                raise FaultError(place, f"expected values of {sorted(means)}, got {sorted(each.score.values)}")
+            for metric in means.values():
+                value = each.score.values[metric.name]
+                if not (math.isfinite(value) and metric.lower <= value <= metric.upper):
+                    bounds = f"from {metric.lower} to {metric.upper}"
+                    raise FaultError(place, f"expected {metric.name} to be {bounds}, got {value}")
+    return f"{len(subject.labelled)} samples: every metric within its bounds, for the best, no and any answer"
