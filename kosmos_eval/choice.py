@@ -17,9 +17,15 @@ By = Literal["total", "per_token", "per_character"]
 
 def weights_of(likelihoods: Sequence[LogLikelihood], by: By = "total") -> tuple[float, ...]:
     """Return what candidates are compared by, in nats; not finite where one of their log-probabilities is not."""
-    return tuple(
-        next((each for each in row.logprobs if not math.isfinite(each)), getattr(row, by)) for row in likelihoods
-    )
+    return tuple(_weight(row, by) for row in likelihoods)
+
+
+def _weight(row: LogLikelihood, by: By) -> float:
+    for each in row.logprobs:
+        if not math.isfinite(each):  # opposite infinities have no sum
+            return each
+    weight: float = getattr(row, by)
+    return weight
 
 
 @dataclass(frozen=True, slots=True)
