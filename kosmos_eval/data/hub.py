@@ -80,6 +80,7 @@ def hub_rows(
         revision: commit, branch or tag; `None` is the repository's present state (see `resolve_commit`).
         columns: what a row must hold besides the images; others are not read. `None` is every column.
         image_columns: columns of pictures: encoded, or paths in the repository, which are fetched as they are opened.
+            A column of lists of pictures gives a tuple for each row.
         base64_columns: columns of pictures that are encoded and then written as text, in base64.
 
     Raises:
@@ -212,10 +213,18 @@ def _first_line(error: BaseException) -> str:
 
 def _undecoded(table: Any, image_columns: Sequence[str]) -> Any:  # noqa: ANN401  as above
     from datasets import Image as ImageFeature  # noqa: PLC0415  as above
+    from datasets import List  # noqa: PLC0415  as above
 
     for name in image_columns:
-        table = table.cast_column(name, ImageFeature(decode=False))
+        picture = ImageFeature(decode=False)
+        table = table.cast_column(name, List(picture) if _listed(table, name) else picture)
     return table
+
+
+def _listed(table: Any, name: str) -> bool:  # noqa: ANN401  as above
+    from datasets import LargeList, List  # noqa: PLC0415  as above
+
+    return isinstance(table.features[name], List | LargeList)
 
 
 def _rows(
@@ -225,12 +234,16 @@ def _rows(
     picture_columns: Sequence[str],
     fetch: Callable[[str], Path],
 ) -> Iterator[Mapping[str, Any]]:
-    pictures = {name: table.select_columns([name]) for name in picture_columns}
+    pictures = {name: (table.select_columns([name]), _listed(table, name)) for name in picture_columns}
     for number, row in enumerate(table.select_columns(list(columns))):
-        images = {
-            name: Image(partial(_open_cell, cells, number, name, label, fetch), f"{label} row {number}")
-            for name, cells in pictures.items()
-        }
+        images: dict[str, Image | tuple[Image, ...]] = {}
+        for name, (cells, listed) in pictures.items():
+            opener, where = partial(_open_cell, cells, number, name, label, fetch), f"{label} row {number}"
+            if listed:
+                places = range(len(cells[number][name] or ()))
+                images[name] = tuple(Image(partial(opener, place=place), f"{where} {name} {place}") for place in places)
+            else:
+                images[name] = Image(opener, where)
         yield {**row, **images}
 
 
@@ -240,10 +253,12 @@ def _open_cell(
     name: str,
     label: str,
     fetch: Callable[[str], Path],
+    *,
+    place: int | None = None,
 ) -> PIL.Image.Image:
     import PIL.Image  # noqa: PLC0415  reading rows opens no picture
 
-    cell = cells[number][name]
+    cell = cells[number][name] if place is None else cells[number][name][place]
     if isinstance(cell, str) and cell:
         return PIL.Image.open(io.BytesIO(base64.b64decode(cell.partition(";base64,")[2] or cell)))
     if cell and cell["bytes"] is not None:

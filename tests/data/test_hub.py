@@ -208,3 +208,15 @@ def test_a_picture_written_in_base64_is_decoded_when_it_is_opened(tmp_path: Path
     assert first["image"].load().getpixel((0, 0)) == (7, 0, 0)
     with pytest.raises(DataError, match="texts validation row 1: cannot be read"):
         second["image"].load()
+
+
+def test_a_column_of_lists_gives_a_tuple_of_unopened_pictures(tmp_path: Path) -> None:
+    lists = [[1, 2, 3], [], [4]]
+    rows = [
+        {"id": place, "panels": [{"bytes": encoded(each), "path": None} for each in shades]}
+        for place, shades in enumerate(lists)
+    ]
+    write(tmp_path / "lists", "test", rows)
+    found = list(hub_rows(str(tmp_path / "lists"), "test", columns=["id"], image_columns=["panels"]))
+    assert [[image.load().getpixel((0, 0))[0] for image in row["panels"]] for row in found] == lists
+    assert found[0]["panels"][2].name.endswith("lists test row 0 panels 2")
