@@ -185,8 +185,3 @@ def test_a_sample_has_a_content_that_covers_all_its_panels(matrices: list[RavenS
 def test_an_unknown_embedded_split_is_refused() -> None:
     with pytest.raises(UsageError, match="expected the embedded data's train, val, test"):
         Raven().samples("dev", Source("mini"))
-
-
-def test_the_hub_is_refused_with_a_cure() -> None:
-    with pytest.raises(UsageError, match=r"download the files and name their folder \(--data DIR\)"):
-        Raven().samples("val", Source("hub"))
