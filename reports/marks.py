@@ -113,14 +113,19 @@ def scale_top(metrics: Iterable[MetricResult]) -> float:
     return max(1.0, math.ceil(highest * 2) / 2)
 
 
-def scale_tops(metrics: Iterable[MetricResult]) -> dict[str, float]:
-    """Return the upper ends of the scales that bars are drawn on: one for all shares, under an empty name.
+def scale_name(metric: MetricResult) -> str:
+    """Return which scale a metric's bars are drawn on: one for all that end at 100 %, under an empty name.
 
-    A metric that is no share (a mean rank) has a scale of its own, under its name.
+    A metric that is no share (a mean rank) or may be above 1 (CIDEr) has a scale of its own, under its name.
     """
+    return "" if metric.percent and metric.upper == 1 else metric.name
+
+
+def scale_tops(metrics: Iterable[MetricResult]) -> dict[str, float]:
+    """Return the upper ends of the scales that bars are drawn on, by `scale_name`."""
     by_scale: dict[str, list[MetricResult]] = {"": []}
     for metric in metrics:
-        by_scale.setdefault("" if metric.percent else metric.name, []).append(metric)
+        by_scale.setdefault(scale_name(metric), []).append(metric)
     return {
         name: _axis([0.0, *(value for metric in held for value in _extent(metric))])[-1] if name else scale_top(held)
         for name, held in by_scale.items()

@@ -21,7 +21,7 @@ from kosmos_eval.table import (
 from kosmos_eval.trials import gather_trials, trial_name
 
 from .command import run_command
-from .marks import interval_bar, scale_tops, shot_curve
+from .marks import interval_bar, scale_name, scale_tops, shot_curve
 from .pictures import Album
 from .samples import Fact, build_samples
 
@@ -68,22 +68,26 @@ class Row:
 
     Attributes:
         name: of the metric or the category.
-        tags: what sets the metric apart: that it is not in percent, what made it.
+        tag: that a metric is not in percent; empty when it is.
+        made_with: what computed it, where that is a choice.
         value, interval, chance: in percent, or as they are where the metric is no share.
         stderr: in percentage points, or as it is.
         bar: the same drawn; `None` without a value.
         reason: why value or interval is missing; empty when neither is.
+        brief: the same without the cure.
         count, clusters, unparsed, truncated, failed: with thousands marked.
     """
 
     name: str
-    tags: tuple[str, ...]
+    tag: str
+    made_with: str
     value: str
     interval: str
     stderr: str
     chance: str
     bar: IntervalBar | None
     reason: str
+    brief: str
     count: str
     clusters: str
     unparsed: str
@@ -288,13 +292,15 @@ def _row(name: str, metric: MetricResult, reason: str, tops: Mapping[str, float]
     points = 100 if metric.percent else 1
     return Row(
         name=name,
-        tags=tuple(_tags(metric)) if name == metric.name else (),
+        tag="" if metric.percent else "not in %",
+        made_with=metric.made_with,
         value=shown(metric.value, metric),
         interval=shown_interval(metric),
         stderr=NO_NUMBER if metric.stderr is None else f"{metric.stderr * points:.2f}",
         chance=shown(metric.chance, metric),
-        bar=interval_bar(metric, tops["" if metric.percent else metric.name]),
+        bar=interval_bar(metric, tops[scale_name(metric)]),
         reason=reason,
+        brief="not available" if metric.unavailable else reason,
         count=f"{metric.count:,}",
         clusters=f"{metric.clusters:,}",
         unparsed=f"{metric.unparsed:,}",
@@ -306,13 +312,6 @@ def _row(name: str, metric: MetricResult, reason: str, tops: Mapping[str, float]
 def _methods(cell: CellResult) -> dict[str, str]:
     """Return how the metrics' intervals were made, by metric."""
     return {f"interval of {metric.name}": metric.interval for metric in cell.metrics if metric.interval}
-
-
-def _tags(metric: MetricResult) -> Iterator[str]:
-    if not metric.percent:
-        yield "not in %"
-    if metric.made_with:
-        yield metric.made_with
 
 
 def _breakdown(name: str, categories: Mapping[str, MetricResult], tops: Mapping[str, float]) -> Breakdown:
@@ -327,10 +326,8 @@ def _breakdown(name: str, categories: Mapping[str, MetricResult], tops: Mapping[
 
 
 def _missing_of_category(metric: MetricResult) -> str:
-    if metric.value is not None:
-        return ""
-    if metric.unavailable:
-        return "not available"
+    if metric.value is not None or metric.unavailable:
+        return "not available" if metric.unavailable else ""
     return "undefined for these samples" if metric.count else "nothing was scored"
 
 

@@ -145,7 +145,7 @@ def test_the_report_says_so_too(rhymes: RunRecord) -> None:
     page = (rhymes.folder / "report.html").read_text(encoding="utf-8")
     assert "not available: METEOR needs Java: install one" in page
     assert '<span class="tag">not in %</span>' in page
-    assert '<span class="tag">a tokenizer</span>' in page
+    assert '<span class="made-with">a tokenizer</span>' in page
 
 
 def test_a_task_without_the_method_for_its_metrics_is_malformed(tmp_path: Path) -> None:
