@@ -15,7 +15,7 @@ from kosmos_eval.request import Generate
 from kosmos_eval.tasks.vqav2 import VQASample, VQAv2
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from kosmos_eval.request import Request, Response
 
@@ -26,6 +26,7 @@ class BlindVQAv2(VQAv2):
 
     name: ClassVar[str] = "vqav2-blind"
     description: ClassVar[str] = "VQA v2.0 with the pictures left out: a control."
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # a control is no row of a paper
 
     def ask(self, sample: VQASample, exemplars: Sequence[VQASample]) -> Generator[Request, Response, str]:
         """Ask what VQAv2 asks, without the pictures."""

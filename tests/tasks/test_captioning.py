@@ -46,7 +46,8 @@ def asked(task: Captioning, query: CaptionSample, exemplars: Sequence[CaptionSam
 
 @pytest.mark.parametrize("task", TASKS)
 def test_each_is_found_as_a_plugin_scored_over_the_corpus(task: type[Captioning]) -> None:
-    assert Plugins().task(task.name) is task
+    found: object = Plugins().task(task.name)
+    assert found is task
     assert isinstance(task(), CorpusScored)
     assert isinstance(task(), Provable)
     assert task.metrics[0].name == "cider"

@@ -104,8 +104,8 @@ def test_the_hub_s_rows_are_the_same_samples_as_the_official_files(
     official: Path, rows: list[dict[str, Any]], tmp_path: Path, split: str
 ) -> None:
     for name in ("train", "val", "test"):
-        folder = written([row for row in rows if row["split"] == name], tmp_path / "parquet", name)
-    samples = list(Flickr30kCaption(hub_id=folder).samples(split, Source("hub")))
+        written([row for row in rows if row["split"] == name], tmp_path / "parquet", name)
+    samples = list(Flickr30kCaption(hub_id=str(tmp_path / "parquet")).samples(split, Source("hub")))
     assert samples == read(official, split)
 
 
