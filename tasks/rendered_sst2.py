@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 QUESTION = "what is the sentiment of the opinion?"
 _CURE = "get rendered-sst2 from torchvision.datasets.RenderedSST2(download=True), or SST-2 from gluebenchmark.com"
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-_LABELS = {"0": "negative", "1": "positive", "negative": "negative", "positive": "positive"}
+_LABELS = {"0": "negative", "1": "positive", "negative": "negative", "positive": "positive", "-1": ""}
+"""Label to sentiment; copies of unlabelled splits say -1."""
 
 
 @dataclass(frozen=True, slots=True)

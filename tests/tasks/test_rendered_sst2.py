@@ -162,6 +162,8 @@ def test_a_table_without_labels_is_asked_and_not_scored(glue: Path) -> None:
     _, answer = asked(RenderedSST2(), samples[0])
     score = RenderedSST2().score(samples[0], answer)
     assert (score.values, score.answer) == ({}, "positive")
+    (glue / "SST-2" / "test.tsv").write_text("sentence\tlabel\nuneasy mishmash .\t-1\n", encoding="utf-8")
+    assert [(each.labelled, each.answer) for each in read(glue)] == [(False, "")]
 
 
 def test_pictures_go_before_sentences(official: Path, glue: Path) -> None:
