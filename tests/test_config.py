@@ -53,6 +53,14 @@ def test_an_unknown_key_is_refused_and_the_nearest_is_named() -> None:
         ({"sample_order": "last"}, "here: sample_order: .*got 'last'"),
         ({"exemplars": "none"}, "here: exemplars: .*got 'none'"),
         ({"seed": 1.5}, "here: seed: .*got 1.5"),
+        ({"trials": 0}, "here: trials: .*got 0"),
+        (
+            {"trials": 3, "trial_seeds": [1, 2]},
+            r"here: trial_seeds: expected a seed for each of 3 trials, got \[1, 2\]",
+        ),
+        ({"trial_seeds": [1, 1]}, r"here: trial_seeds: expected seeds that differ, got \[1, 1\]"),
+        ({"trial_seeds": []}, r"here: trial_seeds: .*got \[\]"),
+        ({"trial_seeds": ["x"]}, r"here: trial_seeds\.0: .*got 'x'"),
         ({"dtype": "int8"}, "here: dtype: .*got 'int8'"),
         ({"batch_size": 0}, "here: batch_size: .*got 0"),
         ({"settings": {"vqav2": 3}}, r"here: settings\.vqav2: .*got 3"),
@@ -63,6 +71,14 @@ def test_a_bad_value_is_refused_with_its_place_on_one_line(values: dict[str, Any
     with pytest.raises(UsageError, match=message) as refused:
         parsed(**values)
     assert "\n" not in str(refused.value)
+
+
+def test_seeds_make_trials_and_trials_make_seeds() -> None:
+    assert parsed().exemplar_seeds == (0,)
+    assert parsed(seed=5, trials=3).exemplar_seeds == (5, 6, 7)
+    given = parsed(trial_seeds=[3, 9])
+    assert (given.trials, given.exemplar_seeds) == (2, (3, 9))
+    assert parse_config(given.model_dump(mode="json"), "there") == given
 
 
 def test_what_is_measured_is_named_by_fields_that_exist() -> None:

@@ -14,8 +14,12 @@ from kosmos_eval.table import (
     missing_reason,
     percent,
     results_table,
+    shown,
+    shown_interval,
+    spread_texts,
     subset_note,
 )
+from kosmos_eval.trials import Spread
 
 METRIC = MetricResult("accuracy", 0.625, 0.581, 0.667, 0.022, 200, 180, 3, 4, chance=1 / 6)
 CELL = CellResult("raven", 0, 1, "test", (METRIC,), {}, 200, 200, 0, {}, {})
@@ -68,6 +72,43 @@ def test_a_missing_value_or_interval_has_its_reason() -> None:
     assert missing_reason(replace(CELL, failed=200), empty) == "every sample failed"
     assert missing_reason(replace(CELL, failed=199), empty) == "nothing was scored"
     assert missing_reason(CELL, replace(METRIC, low=None, clusters=1)) == "no interval from a single cluster"
+    assert missing_reason(CELL, replace(METRIC, low=None, stderr=None)) == "no interval"
+    assert missing_reason(CELL, replace(METRIC, low=None, stderr=0.0)) == "no interval: all resamples are alike"
+    assert missing_reason(CELL, replace(empty, count=200)) == "undefined for these samples"
+    assert missing_reason(CELL, replace(empty, unavailable="install it")) == "not available: install it"
+
+
+def test_a_metric_that_is_no_share_is_shown_as_it_is() -> None:
+    rank = replace(METRIC, name="rank", value=1_016.214, low=15.0, high=None, chance=50.5, percent=False)
+    assert shown(rank.value, rank) == "1,016.21"
+    assert shown(None, rank) == "—"
+    assert shown_interval(rank) == "—"
+    assert shown_interval(replace(rank, high=17.25)) == "[15.00, 17.25]"
+    assert (shown(0.5, METRIC), shown_interval(METRIC)) == ("50.0", "[58.1, 66.7]")
+    line, *_, footnote = results_table([replace(CELL, metrics=(rank,))]).splitlines()[2:]
+    assert "1,016.21" in line
+    assert "50.50" in line
+    assert footnote == "rank: shown as it is, not in %"
+
+
+def test_what_holds_for_several_metrics_is_said_once_below_the_table() -> None:
+    metrics = [replace(METRIC, name=name, made_with="a tokenizer") for name in ("cider", "bleu_4")]
+    spice = replace(METRIC, name="spice", value=None, low=None, high=None, count=0, unavailable="needs Java")
+    table = results_table([replace(CELL, metrics=(*metrics, spice), shots=shots) for shots in (0, 2)])
+    assert table.splitlines()[-2:] == ["cider, bleu_4: made with a tokenizer", "spice: not available: needs Java"]
+    assert [line.endswith("not available") for line in table.splitlines()[2:8]] == [False, False, True] * 2
+
+
+def test_a_spread_over_trials_is_written_in_the_metric_s_own_unit() -> None:
+    assert spread_texts(Spread("accuracy", (0.5, 1.0, None), 0.75, 0.3536, 2)) == (
+        "accuracy",
+        "75.0",
+        "35.36",
+        "2",
+        "50.0, 100.0, —",
+    )
+    rank = Spread("rank", (3.0,), 3.0, None, 1, percent=False)
+    assert spread_texts(rank) == ("rank", "3.00", "—", "1", "3.00")
 
 
 def test_table_aligns_a_line_for_each_metric() -> None:

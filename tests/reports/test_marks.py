@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kosmos_eval.reports.marks import interval_bar, scale_top, shot_curve
+from kosmos_eval.reports.marks import interval_bar, scale_name, scale_top, scale_tops, shot_curve
 
 if TYPE_CHECKING:
     from tests.reports.conftest import Make
@@ -33,6 +33,25 @@ def test_scale_ends_at_one_unless_a_score_lies_above(make: Make) -> None:
     assert scale_top([]) == 1.0
     assert scale_top([make.metric]) == 1.0
     assert scale_top([make.metric, replace(make.metric, value=1.1, high=1.2)]) == 1.5
+
+
+def test_metrics_that_are_no_shares_or_may_lie_above_have_scales_of_their_own(make: Make) -> None:
+    rank = replace(make.metric, name="rank", value=16.2, low=15.0, high=17.4, upper=100.0, percent=False, chance=None)
+    cider = replace(make.metric, name="cider", value=1.1, low=1.0, high=1.2, upper=10.0)
+    assert scale_tops([make.metric, rank, cider, replace(rank, high=31.0)]) == {"": 1.0, "rank": 40.0, "cider": 1.5}
+    assert [scale_name(each) for each in (make.metric, rank, cider)] == ["", "rank", "cider"]
+    assert scale_tops([]) == {"": 1.0}
+
+
+def test_what_is_no_share_is_drawn_and_named_as_it_is(make: Make) -> None:
+    rank = replace(make.metric, value=16.2, low=15.0, high=17.4, upper=100.0, percent=False, chance=None)
+    bar = interval_bar(rank, top=20.0)
+    assert bar is not None
+    assert bar.label == "16.20, 95 % interval [15.00, 17.40]"
+    curve = shot_curve([(0, rank), (2, replace(rank, value=12.0, low=11.0, high=13.0))])
+    assert curve is not None
+    assert (curve.unit, curve.label) == ("", "0 shots: 16.20; 2 shots: 12.00")
+    assert [tick.text for tick in curve.scale] == ["10", "12", "14", "16", "18"]
 
 
 def test_curve_rises_with_the_score_and_its_axis_encloses_all(make: Make) -> None:

@@ -24,6 +24,27 @@ def test_a_missing_value_is_a_dash_with_its_reason(make: Make) -> None:
     assert row.reason == "no labelled samples"
 
 
+def test_why_a_metric_is_not_available_is_told_in_full_and_in_brief(make: Make) -> None:
+    spice = replace(make.metric, value=None, low=None, high=None, stderr=None, count=0, unavailable="needs Java")
+    cell = make.cell(metrics=(spice,), groups={"kind": {"cat": spice}})
+    view = build_page(make.record(cell)).tasks[0].cells[0]
+    assert (view.rows[0].reason, view.rows[0].brief) == ("not available: needs Java", "not available")
+    assert view.breakdowns[0].rows[0].reason == "not available"
+
+
+def test_trials_of_a_shot_count_are_told_apart_and_summed_up(make: Make) -> None:
+    cells = [
+        make.cell(shots=shots, trial=trial, exemplar_seed=trial, metrics=(replace(make.metric, value=value),))
+        for shots, trial, value in ((0, 0, 0.2), (2, 0, 0.5), (2, 1, 0.7))
+    ]
+    task = build_page(make.record(*cells)).tasks[0]
+    assert [view.run for view in task.cells] == ["0", "2", "2#2"]
+    assert [view.trial for view in task.cells][::2] == ["", "trial 2 of 2, exemplars drawn with seed 1"]
+    assert [(row.shots, row.mean, row.deviation, row.count) for row in task.spreads] == [("2", "60.0", "14.14", "2")]
+    assert task.curve is not None
+    assert task.curve.label == "0 shots: 20.0 %; 2 shots: 60.0 %"
+
+
 def test_numbers_are_written_once_and_for_all(make: Make) -> None:
     metric = replace(make.metric, value=0.9997, count=214_354, chance=None)
     row = build_page(make.record(make.cell(metrics=(metric,)))).tasks[0].cells[0].rows[0]

@@ -33,6 +33,33 @@ def test_verdict_follows_the_headline(make: Make, value: float, higher_is_better
     assert verdict(make.sample(values={"accuracy": value}), metric) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "higher_is_better", "expected"),
+    [(10.0, True, "right"), (1.0, True, "partly"), (0.0, True, "wrong"), (0.0, False, "right"), (10.0, False, "wrong")],
+)
+def test_right_is_the_best_that_the_metric_can_be(
+    make: Make,
+    value: float,
+    higher_is_better: bool,  # noqa: FBT001  a parametrised case
+    expected: str,
+) -> None:
+    metric = replace(make.metric, upper=10.0, higher_is_better=higher_is_better)
+    assert verdict(make.sample(values={"accuracy": value}), metric) == expected
+
+
+def test_without_a_bound_nothing_is_the_best_or_the_worst(make: Make) -> None:
+    metric = replace(make.metric, lower=None, upper=None)
+    assert verdict(make.sample(values={"accuracy": 0.0}), metric) == "partly"
+
+
+def test_samples_are_judged_by_the_first_metric_that_they_have_values_of(make: Make) -> None:
+    auc, rank = replace(make.metric, name="auc"), replace(make.metric, name="rank", upper=100.0, percent=False)
+    built = build(make, [make.sample("1", values={"rank": 41.5})], metrics=(auc, rank))
+    assert (built.metric, built.unit) == ("rank", "")
+    assert (built.shown[0].verdict, built.shown[0].value) == ("partly", "41.50")
+    assert ("rank", "41.50") in [(fact.name, fact.text) for fact in built.shown[0].facts]
+
+
 def test_an_unread_answer_is_unparsed_and_one_without_a_value_unscored(make: Make) -> None:
     assert verdict(make.sample(answer=None, values={"accuracy": 0.0}), make.metric) == "unparsed"
     assert verdict(make.sample(values={}), make.metric) == "unscored"
