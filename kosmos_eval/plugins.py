@@ -97,6 +97,11 @@ class Plugins:
         """Return the names of all plugins of a kind, sorted, without importing them."""
         return sorted(self._found[kind])
 
+    def built_in(self, kind: Kind) -> list[str]:
+        """Return the names of the plugins of a kind that come with this package, sorted, without importing them."""
+        own = " of package kosmos-eval"
+        return sorted(name for name, plugin in self._found[kind].items() if plugin.origin.endswith(own))
+
     def task(self, name: str) -> type[Task[Any, Any]]:
         """Return the task class of that name.
 
