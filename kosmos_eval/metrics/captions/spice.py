@@ -75,8 +75,10 @@ def _corenlp() -> tuple[str, Path, Path]:
     folder = Path(named) if named else program / "lib"
     lacking = [name for name in CORENLP if not (folder / name).is_file()]
     if lacking:
+        # No path of this machine: results are the same wherever they are made.
+        place = f"the folder of {FOLDER_VARIABLE}" if named else "the folder spice/lib of pycocoevalcap"
         message = (
-            f"{' and '.join(lacking)} not found in {folder}; unpack stanford-corenlp-full-2015-12-09.zip "
+            f"{' and '.join(lacking)} not found in {place}; unpack stanford-corenlp-full-2015-12-09.zip "
             f"(stanfordnlp.github.io/CoreNLP, version 3.6.0) and set {FOLDER_VARIABLE} to its folder"
         )
         raise JavaError(message)
