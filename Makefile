@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/kosmos-eval run --tasks vqav2,raven --shots 0,4
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
