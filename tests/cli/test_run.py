@@ -50,6 +50,23 @@ def test_progress_goes_to_the_error_stream_unless_quiet(kosmos_eval: Command, wo
     assert "6/6 samples" in kosmos_eval(*loud, "-o", "out").err
 
 
+def test_trials_are_asked_for_by_number_by_seeds_or_in_a_file(
+    kosmos_eval: Command, work: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text("shots: 1\ntrial-seeds: 3, 5\n", encoding="utf-8")
+    shown = [
+        [line.split()[1] for line in kosmos_eval(*work, *flags).out.split("over trials")[0].splitlines()[2:4]]
+        for flags in (
+            ("--shots", "1", "--trials", "2", "-o", "number"),
+            ("--shots", "1", "--trial-seeds", "3,5", "-o", "seeds"),
+            ("--config", "c.yaml", "-o", "file"),
+        )
+    ]
+    assert shown == [["1", "1#2"]] * 3
+    configs = [config_of(tmp_path / name) for name in ("number", "seeds", "file")]
+    assert [(each["trials"], each["trial_seeds"]) for each in configs] == [(2, None), (2, [3, 5]), (2, [3, 5])]
+
+
 def test_a_dash_and_an_underscore_are_the_same(kosmos_eval: Command, work: list[str], tmp_path: Path) -> None:
     flags = ("--sample_order", "first", "--num-fewshot", "1", "--batch-size", "3", "--output-path", "out")
     assert kosmos_eval(*work, *flags).code == 0
