@@ -10,6 +10,7 @@ their defaults are our choice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json
@@ -212,7 +213,8 @@ class Captioning(HubSettings):
         """Return the split's records by their ids, in order."""
         found: dict[str, Any] = {}
         others: dict[str, None] = {}
-        for number, record in enumerate(read_field(read_json(path, _lean), "images", list, str(path))):
+        file = read_json(path, partial(_lean, kept=_SPLITS[split]))
+        for number, record in enumerate(read_field(file, "images", list, str(path))):
             where = f"{path.name}: entry {number} of images"
             name = read_field(record, "split", str, where)
             if name not in _SPLITS[split]:
@@ -273,9 +275,16 @@ class Captioning(HubSettings):
             yield CaptionSample(key=key, image=row["image"], captions=captions)
 
 
-def _lean(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a sentence without its tokens, which take most of the file's memory, and other records as they are."""
-    return {"raw": record["raw"]} if "raw" in record else record
+def _lean(record: dict[str, Any], kept: tuple[str, ...]) -> object:
+    """Return a sentence as its text, a picture of another split as no more than that, and other records as they are.
+
+    The words of each sentence stand in the file a second time, one by one, and most pictures are of another split.
+    """
+    if "raw" in record:
+        return record["raw"] if isinstance(record["raw"], str) else record
+    if "split" in record and record["split"] not in kept:
+        return {"split": record["split"]}
+    return record
 
 
 def _key(record: object, name: str, where: str) -> str:
@@ -284,9 +293,10 @@ def _key(record: object, name: str, where: str) -> str:
     return str(value) if isinstance(value, int) else read_field(record, name, str, where)
 
 
-def _raw(record: object, where: str) -> list[object]:
+def _raw(record: object, where: str) -> list[str]:
     """Return the captions of a record of Karpathy's file."""
-    return [read_field(each, "raw", str, where) for each in read_field(record, "sentences", list, where)]
+    sentences = read_field(record, "sentences", list, where)
+    return [each if isinstance(each, str) else read_field(each, "raw", str, where) for each in sentences]
 
 
 def _captions(texts: Sequence[object], where: str) -> tuple[str, ...]:

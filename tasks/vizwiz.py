@@ -21,7 +21,7 @@ from kosmos_eval.metrics.vqa_accuracy import vizwiz_accuracy
 from kosmos_eval.microworld.vizwiz import UNANSWERABLE, vizwiz_items
 from kosmos_eval.task import About, Metric
 
-from .open_vqa import DEVIATIONS, VQA_ACCURACY, OpenVQA, VQASample, read_answers, read_question
+from .open_vqa import DEVIATIONS, EXEMPT, VQA_ACCURACY, OpenVQA, VQASample, read_answers, read_question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,6 +73,7 @@ class VizWiz(OpenVQA):
             "The headline is by the VQA challenge's script, which KOSMOS-1 names; `vizwiz_accuracy` by VizWiz's own.",
             "The hub's copy does not say what is answerable: there, whatever is not of category `unanswerable`.",
         ),
+        exempt=EXEMPT,
     )
 
     hub_id: str = "lmms-lab/VizWiz-VQA"

@@ -17,7 +17,7 @@ from kosmos_eval.errors import DataError, UnknownNameError
 from kosmos_eval.microworld.mini import vqa_items
 from kosmos_eval.task import About
 
-from .open_vqa import DEVIATIONS, OpenVQA, VQASample, read_answers, read_question
+from .open_vqa import DEVIATIONS, EXEMPT, OpenVQA, VQASample, read_answers, read_question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -105,6 +105,7 @@ class VQAv2(OpenVQA):
         "cocodataset.org",
         licence="Questions and answers: CC BY 4.0. Pictures: COCO's, under their Flickr licences.",
         deviations=(*DEVIATIONS, "The default split is val: test-dev's answers are not public."),
+        exempt=EXEMPT,
     )
 
     hub_id: str = "lmms-lab/VQAv2"
