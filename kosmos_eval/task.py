@@ -168,7 +168,8 @@ class About:
         deviations: where the task differs from the paper or the official script, or chooses where they are silent.
         exempt: what `kosmos-eval validate` cannot prove of this task, to the reason: the name of a check
             (`{"leak": "the question names the choices"}`), or `gold.METRIC` for a metric that the perfect answer does
-            not bring to its bound (`{"gold.cider": "has no bound that a caption reaches"}`).
+            not bring to its bound (`{"gold.cider": "has no bound that a caption reaches"}`); with the name of a
+            variant or split in front for that alone (`{"text-only:images": "shows none"}`).
     """
 
     paper: str = ""

@@ -15,7 +15,6 @@ from kosmos_eval.proving.prompts import prove_exemplars, prove_images, prove_lea
 from kosmos_eval.proving.scores import prove_bounds, prove_empty, prove_gold, prove_options
 from kosmos_eval.proving.subject import NotProvable, Subject
 from kosmos_eval.selection import expand
-from kosmos_eval.task_notes import about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -116,9 +115,8 @@ def _check(subject: Subject, name: str) -> Check:
         return Check(name, "n/a", str(reason))
     except Exception as error:  # noqa: BLE001  as above
         fault = _fault(error)
-    exempt = about(subject.task).exempt
-    if name in exempt:
-        return Check(name, "n/a", f"{exempt[name]} ({fault})")
+    if name in subject.exempt:
+        return Check(name, "n/a", f"{subject.exempt[name]} ({fault})")
     return Check(name, "fail", fault)
 
 

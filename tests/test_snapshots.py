@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import PIL.Image
 import pytest
@@ -18,7 +18,6 @@ from kosmos_eval.task import Metric, Sample, Score
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
-    from typing import Any
 
     from kosmos_eval.data.source import Source, SourceKind
     from kosmos_eval.request import Request, Response
@@ -64,7 +63,7 @@ class Shades:
 
 def taken(monkeypatch: pytest.MonkeyPatch, **defaults: object) -> str:
     fields = Shades.__dataclass_fields__
-    kind = dataclass(frozen=True)(
+    kind: type[Any] = dataclass(frozen=True)(
         type("Other", (Shades,), {"__annotations__": {name: fields[name].type for name in defaults}, **defaults})
     )
     plugins = Plugins()

@@ -55,7 +55,8 @@ CODE = """
 
         @property
         def about(self):
-            return About(exempt={"leak": "the question names it"} if self.fault == "leak" else {})
+            reasons = {"leak": {"leak": "the question names it"}, "blind": {"train:images": "shows none"}}
+            return About(exempt=reasons.get(self.fault, {}))
 
         def samples(self, split, source):
             if self.fault == "unreadable" and split == "train":
@@ -87,11 +88,17 @@ CODE = """
             if self.fault == "crash" and sample.key == "val 3":
                 raise KeyError("width")
             words = sorted(sample.words) if self.fault == "sorted" else sample.words
+            if self.fault in {"chooses", "deaf"}:
+                said = yield Generate(Prompt.of(*shown, query), 3, constraint=words)
+                said = said.text or "?"
+                return [float(word == said or self.fault == "deaf") if said != "?" else float("nan") for word in words]
             options = tuple(Continuation(word) for word in words)
             response = yield ScoreRequest(Prompt.of(*shown, query), options)
             return weights_of(response.continuations)
 
         def gold(self, sample, request):
+            if isinstance(request, Generate):
+                return sample.words[sample.target]
             return 7 if self.fault == "gold" else sample.target
 
         def shuffled(self, sample, order):
@@ -156,6 +163,8 @@ def test_a_sound_task_passes_every_check(folder: Path) -> None:
         ("lacks", "gold", "KeyError: 'rank'"),
         ("pays", "empty", "expected no answer to be unparsed or to earn nothing, it is read as 'unsure' and earns"),
         ("generous", "options", "expected the option 1 after the best to earn less, got"),
+        ("deaf", "gold", "expected accuracy of the best answer to be 1.0, got 0.3"),
+        ("deaf", "options", "expected the option 1 after the best to earn less, got"),
         ("places", "options", "expected its score to stay when the options are shuffled"),
         ("sorted", "options", "expected its score to stay when the options are shuffled"),
         ("beyond", "bounds", "sample val 5, best answer: expected accuracy to be from 0.0 to 1.0, got 2.0"),
@@ -175,11 +184,24 @@ def test_what_a_task_says_of_itself_is_no_failure_and_its_reason_is_shown(folder
     assert found["leak"].detail.startswith("the question names it (sample val 0: the answer 'cold'")
 
 
+def test_a_reason_may_be_that_of_a_part_alone(folder: Path) -> None:
+    config = RunConfig(
+        tasks=("bars", "bars:train"), shots=(0,), settings={"bars": {"fault": "blind"}}, include_path=(str(folder),)
+    )
+    outcomes = [check.outcome for found in validate(config) for check in found.checks if check.name == "images"]
+    assert outcomes == ["fail", "n/a"]
+
+
+def test_a_task_that_chooses_a_text_passes(folder: Path) -> None:
+    found = proven(folder, "chooses")
+    assert found.failed == (), as_text(found)
+
+
 def test_a_task_without_gold_is_told_what_is_missing(folder: Path) -> None:
     code = (folder / "bars.py").read_text(encoding="utf-8").replace("def gold", "def silver")
     (folder / "bars.py").write_text(code, encoding="utf-8")
     failed = {each.name for each in proven(folder).failed}
-    assert failed == {"images", "exemplars", "leak", "gold", "empty", "options", "bounds", "record"}
+    assert failed == {"images", "exemplars", "leak", "gold", "options", "bounds", "record"}
 
 
 def test_parts_are_proven_each_alone_and_unknown_names_refused(folder: Path) -> None:

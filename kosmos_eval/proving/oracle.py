@@ -26,7 +26,7 @@ _LARGEST = 290.0
 class Script(Protocol):
     """What a scripted model answers to one of a sample's requests."""
 
-    def __call__(self, sample: Sample, request: Request) -> Response: ...  # noqa: D102  in the class docstring
+    def __call__(self, sample: Sample, request: Request, /) -> Response: ...  # noqa: D102  in the class docstring
 
 
 class Scripted:
@@ -62,10 +62,15 @@ class Perfect:
             DataError: no model could give the answer that the task calls perfect.
         """
         if isinstance(request, Generate):
-            return written(self._text(sample, request), request)
+            return written(self.text(sample, request), request)
         return weighed(request, self.weights(sample, request))
 
-    def _text(self, sample: Sample, request: Generate) -> str:
+    def text(self, sample: Sample, request: Generate) -> str:
+        """Return what is written.
+
+        Raises:
+            DataError: no model could write what the task says.
+        """
         gold = self._task.gold(sample, request)
         if not isinstance(gold, str):
             message = f"sample {sample.key}: expected gold to be a text, as it is asked for one, got {gold!r:.60}"
@@ -93,12 +98,23 @@ class Perfect:
 
 
 class Wrong(Perfect):
-    """Writes as a perfect model does, and among continuations prefers one that is so many places from the best."""
+    """Writes freely as a perfect model does, and among options takes one that is so many places from the best.
+
+    Options are continuations, and the texts that alone may be written.
+    """
 
     def __init__(self, task: Provable, shift: int) -> None:
         """Prefer the continuation so many places on, the first after the last."""
         super().__init__(task)
         self._shift = shift
+
+    def text(self, sample: Sample, request: Generate) -> str:
+        """Return the text of a model that errs where it chooses."""
+        best = super().text(sample, request)
+        if request.constraint is None:
+            return best
+        place = [each.strip() for each in request.constraint].index(best.strip())
+        return request.constraint[(place + self._shift) % len(request.constraint)]
 
     def weights(self, sample: Sample, request: Score) -> Sequence[float]:
         """Return the weights of a model that errs."""
@@ -116,21 +132,9 @@ class ByContent(Perfect):
         return [float(int.from_bytes(hashlib.sha256(content.encode()).digest()[:4])) for content in contents]
 
 
-def empty(task: Provable) -> Script:
-    """Return the script that says nothing: no text, and log-likelihoods that are no numbers.
-
-    Where only some texts are allowed, it says one that is not the best.
-    """
-
-    def script(sample: Sample, request: Request) -> Response:
-        if not isinstance(request, Generate):
-            return Scored((_NOTHING,) * len(request.continuations))
-        if request.constraint is None:
-            return written("", request)
-        best = str(task.gold(sample, request)).strip()
-        return written(next((each for each in request.constraint if each.strip() != best), best), request)
-
-    return script
+def empty(_sample: Sample, request: Request) -> Response:
+    """Say nothing: no text, even where only some texts are allowed, and log-likelihoods that are no numbers."""
+    return written("", request) if isinstance(request, Generate) else Scored((_NOTHING,) * len(request.continuations))
 
 
 def written(text: str, request: Generate) -> Generated:

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.corpus_scoring import score_corpus
 from kosmos_eval.exemplars import ExemplarPool
+from kosmos_eval.request import Generate
 from kosmos_eval.request import Score as ScoreRequest
 from kosmos_eval.task import Shuffles
-from kosmos_eval.task_notes import about
 
 from .oracle import ByContent, Perfect, Wrong, empty
 from .subject import FaultError, NotProvable, asked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kosmos_eval.plan import Cell
     from kosmos_eval.task import Metric, Score
 
+    from .oracle import Script
     from .subject import Asked, Subject
 
 SHIFTS = 7
@@ -33,13 +34,12 @@ _PRINTED = 1e-6
 
 def prove_gold(subject: Subject) -> str:
     """Prove that a perfect model earns full marks, at every shot count."""
-    exempt = about(subject.task).exempt
     beside: dict[str, None] = {}
     for cell in subject.cells:
         for name, (place, fault) in _short_of_full(subject, cell).items():
-            if f"gold.{name}" not in exempt:
+            if f"gold.{name}" not in subject.exempt:
                 raise FaultError(place, fault)
-            beside[f"{name}: {exempt[f'gold.{name}']}"] = None
+            beside[f"{name}: {subject.exempt[f'gold.{name}']}"] = None
     others = f"; not full: {'; '.join(beside)}" if beside else ""
     return f"{len(subject.labelled)} samples: the best answers earn full marks{others}"
 
@@ -79,7 +79,7 @@ def corpus_values(cell: Cell, found: Sequence[Asked]) -> dict[str, float | None]
 def prove_empty(subject: Subject) -> str:
     """Prove that saying nothing is unparsed or earns nothing."""
     worst = {metric.name: metric.lower if metric.higher_is_better else metric.upper for metric in subject.means}
-    for each in asked(subject.cell, subject.labelled, empty(subject.provable)):
+    for each in asked(subject.cell, subject.labelled, empty):
         over = {name: value for name, value in each.score.values.items() if abs(value - worst[name]) > _ROUNDING}
         if each.score.answer is not None and (over or not worst):
             place = f"sample {each.sample.key}"
@@ -113,10 +113,10 @@ def prove_options(subject: Subject) -> str:
 
 
 def _options(each: Asked) -> int:
-    """Return the largest number of options that a sample compares, 0 for none."""
-    return max(
-        (len(request.continuations) for request in each.requests if isinstance(request, ScoreRequest)), default=0
-    )
+    """Return the largest number of options that a sample chooses from, 0 for none."""
+    compared = [len(request.continuations) for request in each.requests if isinstance(request, ScoreRequest)]
+    allowed = [len(request.constraint or ()) for request in each.requests if isinstance(request, Generate)]
+    return max(compared + allowed, default=0)
 
 
 def _prove_wrong_ones_lose(subject: Subject, found: Sequence[Asked]) -> None:
@@ -138,7 +138,7 @@ def _less(metrics: Iterable[Metric], one: Score, other: Score) -> bool:
 
 def prove_bounds(subject: Subject) -> str:
     """Prove that scores give every metric that a sample has, within its bounds, whatever is answered."""
-    scripts = {"best": Perfect(subject.provable), "no": empty(subject.provable), "any": ByContent(subject.provable)}
+    scripts: Mapping[str, Script] = {"best": Perfect(subject.provable), "no": empty, "any": ByContent(subject.provable)}
     means = {metric.name: metric for metric in subject.means}
     for name, script in scripts.items():
         for each in asked(subject.cell, subject.labelled, script):

@@ -10,6 +10,7 @@ from kosmos_eval.ask import about, ask_unit, replay
 from kosmos_eval.errors import KosmosEvalError
 from kosmos_eval.plan import Unit
 from kosmos_eval.task import Provable
+from kosmos_eval.task_notes import about as about_of
 
 from .oracle import Perfect, Scripted
 
@@ -73,6 +74,16 @@ class Subject:
     def task(self) -> Any:  # noqa: ANN401  of any kind
         """The task with its settings."""
         return self.cell.task
+
+    @property
+    def exempt(self) -> dict[str, str]:
+        """What the task says cannot be proven of it, or of the part that is under proof, to the reason."""
+        _, *pieces = self.cell.part.split(":")
+        reasons = about_of(self.task).exempt
+        found = {name: why for name, why in reasons.items() if ":" not in name}
+        for prefix in (f"{piece}:" for piece in pieces):
+            found |= {name.removeprefix(prefix): why for name, why in reasons.items() if name.startswith(prefix)}
+        return found
 
     @property
     def provable(self) -> Provable:

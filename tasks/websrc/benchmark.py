@@ -90,7 +90,10 @@ class WebSRC(HubSettings):
             "an exemplar has the whole prompt, with its answer, and less of its page's text",
             "a split of which only some sites are there is read as far as it is there: compare the number of samples",
         ),
-        exempt={"leak": "an answer is a span of the page's text, which stands in the prompt"},
+        exempt={
+            "leak": "an answer is a span of the page's text, which stands in the prompt",
+            "text-only:images": "shows no picture of the page",
+        },
     )
 
     split: str = "dev"

@@ -95,10 +95,10 @@ def test_an_answer_that_no_model_could_give_is_refused(gold: object, request_: A
 def test_the_others_err_say_nothing_or_go_by_content() -> None:
     three = options("a", "b", "c")
     assert list(Wrong(knows(2), 1).weights(SAMPLE, three)) == [1.0, 0.0, 0.0]
-    assert all(math.isnan(each.total) for each in answer(empty(knows(0)), three).continuations)
-    nothing = empty(knows("a"))(SAMPLE, Generate(Prompt.of("?"), 2, constraint=("a", "b")))
+    assert all(math.isnan(each.total) for each in answer(empty, three).continuations)
+    nothing = empty(SAMPLE, Generate(Prompt.of("?"), 2, constraint=("a", "b")))
     assert isinstance(nothing, Generated)
-    assert nothing.text == "b"
+    assert nothing.text == ""
     a, b, c = ByContent(knows(0)).weights(SAMPLE, three)
     assert list(ByContent(knows(0)).weights(SAMPLE, options("c", "a", "b"))) == [c, a, b]
     assert len({a, b, c}) == 3
