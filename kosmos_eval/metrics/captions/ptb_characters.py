@@ -1,7 +1,7 @@
 """Which characters outside ASCII the PTB tokenizer takes for letters, digits or signs: ranges, in hexadecimal.
 
-Found by asking Stanford's PTBTokenizer 3.4.1 about every character of the basic plane, in nine surroundings. It knows an
-older Unicode than Python does, so `str.isalpha` and its like do not do. What is in none of the tables is dropped.
+Found by asking Stanford's PTBTokenizer 3.4.1 about every character of the basic plane, in nine surroundings. It knows
+an older Unicode than Python does, so `str.isalpha` and its like do not do. What is in none of the tables is dropped.
 """
 
 LETTERS = """

@@ -2,9 +2,13 @@ r"""Captions as caption metrics see them: PTB tokens in lower case, punctuation 
 
 Where Java is, the official tokenizer does it, as coco-caption runs it; elsewhere `ptb.py`, which gives the same tokens.
 
-Source: pycocoevalcap/tokenizer/ptbtokenizer.py in salaniz/pycocoevalcap 1.2. Deviation: a caption is one line whatever
-it holds. There, `\n` becomes a space, but other line breaks (`\r`, form feed, U+2028, ...) make the tokenizer write
-more lines than captions, and each caption after it gets another one's tokens; here they become spaces too.
+Source: pycocoevalcap/tokenizer/ptbtokenizer.py in salaniz/pycocoevalcap 1.2. Deviations, so that a caption's tokens
+depend on that caption alone:
+
+- A caption is one line whatever it holds. There, `\n` becomes a space, but other line breaks (`\r`, form feed, U+2028,
+  ...) make the tokenizer write more lines than captions, and each caption behind gets another one's tokens.
+- A caption's last full stop does not depend on how the next one begins. There, "a sign saying no." gives "no." where
+  the next caption begins with a number, else "no".
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ _DROPPED = frozenset(
 """What coco-caption drops; brackets come in lower case and so stay, as they do there."""
 _BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SURROGATES = re.compile("[\ud800-\udfff]")  # half a character, from broken JSON: Java reads it as a question mark
+_BETWEEN = "-"  # a line between captions, before which the tokenizer decides as at the end of a text
 
 OFFICIAL = "Stanford PTBTokenizer 3.4.1 (Java)"
 OWN = "kosmos-eval's PTB tokenizer (Python)"
@@ -57,7 +62,7 @@ def tokenise(captions: Sequence[str]) -> list[str]:
     """
     plain = [_SURROGATES.sub("?", _BREAKS.sub(" ", caption)) for caption in captions]
     try:
-        lines = machine().tokenise(plain)
+        lines = machine().tokenise([line for caption in plain for line in (caption, _BETWEEN)])[::2]
         _record().name = OFFICIAL
     except JavaError:
         lines = [" ".join(ptb_tokens(caption)) for caption in plain]
