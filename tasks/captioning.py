@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json
-from kosmos_eval.data.hub import HubSettings, hub_rows
+from kosmos_eval.data.hub import HubSettings, check_once, hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.metrics.captions import CAPTION_METRICS, caption_scores
 from kosmos_eval.microworld.captioned import caption_items
@@ -267,10 +267,7 @@ class Captioning(HubSettings):
             if read_field(row, "split", str, where) not in _SPLITS[split]:
                 continue
             key = _key(row, self.id_field, where)
-            if key in seen:
-                message = f"{where}: expected image {key} once, got it again; name a dataset with one row an image"
-                raise DataError(message)
-            seen.add(key)
+            check_once(key, seen, where, "image")
             captions = _captions(read_field(row, self.hub_captions, list, where), where)
             yield CaptionSample(key=key, image=row["image"], captions=captions)
 

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json
-from kosmos_eval.data.hub import hub_rows
+from kosmos_eval.data.hub import check_once, hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError
 from kosmos_eval.metrics.vqa_accuracy import vizwiz_accuracy
 from kosmos_eval.microworld.vizwiz import UNANSWERABLE, vizwiz_items
@@ -196,10 +196,7 @@ def _read_hub(repository: str, revision: str | None, split: str) -> Iterator[VQA
     for number, row in enumerate(rows):
         where = f"dataset {repository}, split {split}, row {number}"
         name = f"{read_field(row, 'question_id', str, where).removesuffix('.jpg')}.jpg"
-        if name in seen:
-            message = f"{where}: expected question {name} once, got it again; name an intact copy"
-            raise DataError(message)
-        seen.add(name)
+        check_once(name, seen, where, "question")
         question = read_question(row, where)
         if not labels:
             yield _sample(name, row["image"], question, (), {})

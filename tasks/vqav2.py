@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json
-from kosmos_eval.data.hub import hub_rows
+from kosmos_eval.data.hub import check_once, hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError
 from kosmos_eval.microworld.mini import vqa_items
 from kosmos_eval.task import About
@@ -222,10 +222,7 @@ def read_hub(repository: str, revision: str | None, split: Split) -> Iterator[VQ
     for number, row in enumerate(rows):
         where = f"dataset {repository}, split {split.hub}, row {number}"
         key = question_key(row, where)
-        if key in seen:
-            message = f"{where}: expected question {key} once, got it again; name an intact copy"
-            raise DataError(message)
-        seen.add(key)
+        check_once(key, seen, where, "question")
         image = images.setdefault(read_field(row, "image_id", int, where), row["image"])
         yield read_sample(row, row if split.labelled else None, image, where)
 

@@ -119,6 +119,24 @@ def hub_class_names(repository: str, split: str, column: str, *, revision: str |
     return None if names is None else tuple(names)
 
 
+def check_once(key: str, seen: set[str], where: str, noun: str) -> None:
+    """Add a row's key to those that were seen before it.
+
+    Args:
+        key: of the row.
+        seen: keys of the rows before; changed.
+        where: dataset and row, for the message.
+        noun: what the key is of: "question".
+
+    Raises:
+        DataError: it was seen before.
+    """
+    if key in seen:
+        message = f"{where}: expected {noun} {key} once, got it again; name an intact copy"
+        raise DataError(message)
+    seen.add(key)
+
+
 @cache
 def resolve_commit(repository: str, revision: str | None) -> str | None:
     """Return the commit that a revision of a dataset on the hub stands for; `None` for a local folder.

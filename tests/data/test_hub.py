@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kosmos_eval.data.hub import hub_class_names, hub_rows, resolve_commit
+from kosmos_eval.data.hub import check_once, hub_class_names, hub_rows, resolve_commit
 from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
 
@@ -220,3 +220,13 @@ def test_a_column_of_lists_gives_a_tuple_of_unopened_pictures(tmp_path: Path) ->
     found = list(hub_rows(str(tmp_path / "lists"), "test", columns=["id"], image_columns=["panels"]))
     assert [[image.load().getpixel((0, 0))[0] for image in row["panels"]] for row in found] == lists
     assert found[0]["panels"][2].name.endswith("lists test row 0 panels 2")
+
+
+def test_a_key_that_comes_again_is_an_error_that_names_the_row() -> None:
+    seen: set[str] = set()
+    check_once("7", seen, "dataset d, row 0", "question")
+    check_once("8", seen, "dataset d, row 1", "question")
+    with pytest.raises(
+        DataError, match="dataset d, row 2: expected question 7 once, got it again; name an intact copy"
+    ):
+        check_once("7", seen, "dataset d, row 2", "question")
