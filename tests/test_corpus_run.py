@@ -148,6 +148,22 @@ def test_the_report_says_so_too(rhymes: RunRecord) -> None:
     assert '<span class="made-with">a tokenizer</span>' in page
 
 
+def test_a_run_ends_well_when_its_headline_is_not_available(tmp_path: Path, plugins_folder: Path) -> None:
+    given = 'CorpusScore(mean_of(own), own, made_with="a tokenizer")'
+    assert given in TASK
+    (tmp_path / "plugins").mkdir()
+    code = dedent(TASK).replace(given, 'CorpusScore(None, unavailable="no ease")')
+    (tmp_path / "plugins" / "rhymes.py").write_text(code, encoding="utf-8")
+    paths = [str(plugins_folder), str(tmp_path / "plugins")]
+    record = evaluate(tasks="rhymes", model="scripted", include_path=paths, output_path=tmp_path / "run")
+    (cell,) = record.cells
+    assert (cell.metrics[0].value, cell.metrics[0].unavailable) == (None, "no ease")
+    assert {each.unavailable for each in cell.groups["half"].values()} == {"no ease"}
+    assert cell.shown[:2] == ("00", "02")  # the worst by accuracy
+    assert "not available: no ease" in (record.folder / "report.html").read_text(encoding="utf-8")
+    assert {"accuracy", "rank"} == set(rows(record)[0]["values"])
+
+
 def test_a_task_without_the_method_for_its_metrics_is_malformed(tmp_path: Path) -> None:
     (tmp_path / "rhymes.py").write_text(dedent(TASK).replace("score_corpus", "score_together"), encoding="utf-8")
     with pytest.raises(PluginError, match="expected a method score_corpus, as ease, meteor belong to all samples"):

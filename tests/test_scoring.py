@@ -11,6 +11,7 @@ import pytest
 
 from kosmos_eval.ask import ask_unit
 from kosmos_eval.config import RunConfig
+from kosmos_eval.corpus_scoring import CorpusResults
 from kosmos_eval.data.source import Source
 from kosmos_eval.errors import KosmosEvalError
 from kosmos_eval.exemplars import ExemplarPool
@@ -20,7 +21,7 @@ from kosmos_eval.prompt import Prompt
 from kosmos_eval.record import MarginSummary
 from kosmos_eval.request import Continuation, Failed, Generate, Generated, LogLikelihood, Scored
 from kosmos_eval.request import Score as ScoreRequest
-from kosmos_eval.scoring import NAMED_FAILURES, Showcase, Tally, plain, score_cell, summarise
+from kosmos_eval.scoring import NAMED_FAILURES, Showcase, Tally, plain, score_cell, score_whole, summarise
 from kosmos_eval.scoring import Scored as ScoredSample
 from kosmos_eval.task import Metric, Sample, Score
 
@@ -280,6 +281,12 @@ def test_a_showcase_of_few_samples_keeps_all() -> None:
     for each in scored:
         showcase.add(each)
     assert sorted(showcase.keys()) == [f"item {number}" for number in range(7)]
+
+
+def test_a_cell_without_metrics_of_the_corpus_is_not_read_before_its_samples_stream_by() -> None:
+    cell, _ = score(Said(key="a"))
+    nothing: Any = None
+    assert score_whole(cell, nothing, nothing) == CorpusResults()
 
 
 def test_values_become_plain_json_values() -> None:

@@ -156,6 +156,22 @@ def test_the_interval_stays_inside_the_bounds_and_holds_the_value(rows: list[tup
         assert 0 <= low <= estimate.value <= high <= 1
 
 
+def test_a_skewed_ratio_of_clusters_is_covered_where_single_samples_drawn_fail() -> None:
+    rng = np.random.default_rng(7)
+    clusters = [str(place // 5) for place in range(500)]
+    covered = naive = 0
+    for repeat in range(200):
+        values = np.repeat(rng.exponential(0.1, 100), 5) + rng.uniform(0, 0.1, 500)
+        sizes = 1.0 + np.repeat(rng.integers(0, 4, 100), 5)
+        ratio = ratio_sums(values * sizes, sizes)
+        low, high = ends(bootstrap_interval(ratio, clusters, upper=10, resamples=300, seed=repeat))
+        covered += low <= 0.15 <= high
+        low, high = ends(bootstrap_interval(ratio, [""] * 500, upper=10, resamples=300, seed=repeat))
+        naive += low <= 0.15 <= high
+    assert covered >= 0.9 * 200
+    assert naive <= 0.75 * 200
+
+
 def test_more_confidence_is_wider() -> None:
     inner, outer = (ends(bootstrap_interval(mean_of(skewed(50)), [""] * 50, confidence=c)) for c in (0.5, 0.99))
     assert outer[0] < inner[0] < inner[1] < outer[1]
