@@ -46,8 +46,8 @@ class WebSRC(HubSettings):
         exemplar_split: likewise.
         page_text: whether the prompt has the page's text.
         page_image: whether the prompt has the page's picture; without it, it is that of the paper's language model.
-        max_words: most words of the page's text that are read, from its beginning. A choice: with the picture they fit
-            2,048 positions, as two or three tokens make a word of such pages.
+        max_words: most words of the page's text that are read, from its beginning. A choice: with four exemplars they
+            fit 2,048 positions, at one and a half tokens a word.
         exemplar_max_words: the same for the page of an exemplar. A choice.
         max_new_tokens: most tokens of an answer. A choice.
         stop: texts that end an answer besides the model's end token. A choice: a line break, and what begins another
