@@ -43,7 +43,8 @@ class Ratio:
 
     def values(self, weights: Floats) -> Floats:
         below = (weights * self.below).sum(axis=1)
-        return np.divide((weights * self.above).sum(axis=1), below, out=np.full(len(weights), np.nan), where=below > 0)
+        above = (weights * self.above).sum(axis=1)
+        return np.asarray(np.where(below > 0, above / np.maximum(below, 1e-9), np.nan), dtype=np.float64)
 
 
 def ratio_sums(above: Floats, below: Floats) -> Summed:
@@ -162,8 +163,8 @@ def test_a_skewed_ratio_of_clusters_is_covered_where_single_samples_drawn_fail()
     covered = naive = 0
     for repeat in range(200):
         values = np.repeat(rng.exponential(0.1, 100), 5) + rng.uniform(0, 0.1, 500)
-        sizes = 1.0 + np.repeat(rng.integers(0, 4, 100), 5)
-        ratio = ratio_sums(values * sizes, sizes)
+        sizes = np.repeat(rng.integers(1, 5, 100), 5).astype(np.float64)
+        ratio = ratio_sums((values * sizes).astype(np.float64), sizes)
         low, high = ends(bootstrap_interval(ratio, clusters, upper=10, resamples=300, seed=repeat))
         covered += low <= 0.15 <= high
         low, high = ends(bootstrap_interval(ratio, [""] * 500, upper=10, resamples=300, seed=repeat))
