@@ -136,6 +136,7 @@ class ImageNet(HubSettings):
             "Top-5 is ours: the constrained answer and the four likeliest other names. Free text has no top-5.",
             "A name that classes share is right for each of them.",
         ),
+        exempt={"options": "beam search writes the answer, and the weights only rank the names behind it"},
     )
 
     split: str = "val"
@@ -209,7 +210,7 @@ class ImageNet(HubSettings):
         return self._made(classes, read_hub(dataset, split, revision, classes, per_class=per_class))
 
     def _made(self, classes: ClassNames, pictures: Iterable[Picture]) -> Iterable[ImageNetSample]:
-        names = classes.names
+        names = "\n".join(classes.names)
         asked = len(distinct(names))
         for picture in pictures:
             target = picture.target

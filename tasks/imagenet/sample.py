@@ -27,18 +27,19 @@ class ImageNetSample(Sample):
 
     Attributes:
         image: the photograph.
-        names: of every class, in the order of the classes; classes may share a name.
+        names: of every class, one a line in the order of the classes; classes may share a name. One text, as samples
+            are walked through often, and a thousand texts in each would take most of the time.
         target: index of its class; `None` when unlabelled.
     """
 
     image: Image
-    names: tuple[str, ...]
+    names: str
     target: int | None = None
 
     @property
     def name(self) -> str:
         """Its class's name; empty when unlabelled."""
-        return "" if self.target is None else self.names[self.target]
+        return "" if self.target is None else listed(self.names)[self.target]
 
 
 def fold(text: str, match: Match) -> str:
@@ -48,9 +49,15 @@ def fold(text: str, match: Match) -> str:
 
 
 @lru_cache(maxsize=8)
-def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+def listed(names: str) -> tuple[str, ...]:
+    """Return the name of each class."""
+    return tuple(names.split("\n"))
+
+
+@lru_cache(maxsize=8)
+def distinct(names: str) -> tuple[str, ...]:
     """Return the names without repetitions, in their order: each text is asked about once."""
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(listed(names)))
 
 
 @lru_cache(maxsize=8)
@@ -60,27 +67,29 @@ def folded(names: tuple[str, ...], match: Match) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=8)
-def shared_by(names: tuple[str, ...], match: Match) -> Mapping[str, int]:
+def shared_by(names: str, match: Match) -> Mapping[str, int]:
     """Return what names are compared by to the number of classes that have that name."""
-    return Counter(folded(names, match))
+    return Counter(folded(listed(names), match))
 
 
 @lru_cache(maxsize=4096)
-def right_names(names: tuple[str, ...], target: int | None, match: Match) -> frozenset[int]:
+def right_names(names: str, target: int | None, match: Match) -> frozenset[int]:
     """Return which of the distinct names are a class's; none when the class is not known."""
     if target is None:
         return frozenset()
-    own = fold(names[target], match)
+    own = fold(listed(names)[target], match)
     return frozenset(place for place, name in enumerate(folded(distinct(names), match)) if name == own)
 
 
 @lru_cache(maxsize=4096)
-def groups_of(names: tuple[str, ...], target: int | None, match: Match) -> Mapping[str, str]:
+def groups_of(names: str, target: int | None, match: Match) -> Mapping[str, str]:
     """Return a sample's groups: whether another class has its class's name; none where no two share one."""
     classes = shared_by(names, match)
-    if target is None or len(classes) == len(names):
+    if target is None or len(classes) == len(listed(names)):
         return {}
-    return {"class name": "its own" if classes[fold(names[target], match)] == 1 else "shared with another class"}
+    return {
+        "class name": "its own" if classes[fold(listed(names)[target], match)] == 1 else "shared with another class"
+    }
 
 
 def share_in_top(weights: Sequence[float], right: frozenset[int], k: int) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from kosmos_eval.data.folder import find_path, read_field, read_lines, read_table
+from kosmos_eval.data.folder import find_if_there, find_path, read_field, read_lines, read_table
 from kosmos_eval.data.hub import hub_class_names, hub_rows
 from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
@@ -74,13 +75,14 @@ def read_folder(folder: Path, split: str, classes: ClassNames, *, labels: str, p
         DataError: something is missing or does not fit; all is checked before the first photograph is returned.
     """
     place = _find(folder, FOLDERS[split], "unpack ILSVRC2012's photographs there, as they are or a sub-folder a class")
-    entries = sorted(entry for entry in place.iterdir() if not entry.name.startswith("."))
-    trees = [entry for entry in entries if entry.is_dir()]
-    loose = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and not entry.is_dir()]
+    with os.scandir(place) as entries:  # tells folders from files without a look at each of 50,000
+        there = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+    trees = [name for name, is_folder in there if is_folder]
+    loose = [name for name, is_folder in there if not is_folder and _is_picture(name)]
     if trees and loose:
         message = (
             f"{place}: expected photographs beside each other or in a sub-folder a class, got both "
-            f"({loose[0].name}, {trees[0].name}/); move one kind elsewhere"
+            f"({loose[0]}, {trees[0]}/); move one kind elsewhere"
         )
         raise DataError(message)
     found = _tree(place, trees, classes, per_class) if trees else _flat(folder, place, loose, classes, labels)
@@ -90,26 +92,46 @@ def read_folder(folder: Path, split: str, classes: ClassNames, *, labels: str, p
     return _keyed(found)
 
 
+def _is_picture(name: str) -> bool:
+    return not name.startswith(".") and _parted(name)[1].lower() in _SUFFIXES
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return a file's name without its ending, and the ending with its dot."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem, dot + suffix
+
+
 def _find(folder: Path, names: Sequence[str], cure: str) -> Path:
     """Return where the first of these files or folders that exists lies; the message names the first."""
-    places = [folder, *(folder / each for each in _WITHIN), *(each for each in folder.iterdir() if each.is_dir())]
-    there = next((name for name in names if any((place / name).exists() for place in places)), names[0])
-    return find_path(folder, there, within=_WITHIN, cure=cure)
+    for name in names:
+        if found := find_if_there(folder, name, within=_WITHIN):
+            return found
+    return find_path(folder, names[0], within=_WITHIN, cure=cure)
 
 
-def _keyed(found: list[tuple[Path, int]]) -> list[Picture]:
+class _File(NamedTuple):
+    """A photograph's folder, its name there, and its class."""
+
+    folder: Path
+    name: str
+    target: int
+
+
+def _keyed(found: list[_File]) -> list[Picture]:
     """Return the photographs by file name without suffix, or, where names repeat, with their folder's in front."""
-    repeated = len({path.stem for path, _ in found}) < len(found)
-    keys = [f"{path.parent.name}/{path.stem}" if repeated else path.stem for path, _ in found]
-    twice = [key for key, count in Counter(keys).items() if count > 1]
+    stems = [_parted(file.name)[0] for file in found]
+    if len(set(stems)) < len(stems):
+        stems = [f"{file.folder.name}/{stem}" for file, stem in zip(found, stems, strict=True)]
+    twice = [key for key, count in Counter(stems).items() if count > 1]
     if twice:
-        message = f"{found[0][0].parent}: expected each photograph once, got {twice[0]} twice; remove one"
+        message = f"{found[0].folder}: expected each photograph once, got {twice[0]} twice; remove one"
         raise DataError(message)
-    pictures = [Picture(key, Image.from_file(path), target) for key, (path, target) in zip(keys, found, strict=True)]
-    return sorted(pictures, key=lambda picture: picture.key)
+    pairs = sorted(zip(stems, found, strict=True))
+    return [Picture(key, Image.from_file(file.folder / file.name), file.target) for key, file in pairs]
 
 
-def _tree(place: Path, trees: list[Path], classes: ClassNames, per_class: int | None) -> list[tuple[Path, int]]:
+def _tree(place: Path, trees: list[str], classes: ClassNames, per_class: int | None) -> list[_File]:
     index = classes.index()
     if not index:  # names in the order of the sorted ids: then there must be a folder for each
         if len(trees) != len(classes.names):
@@ -118,25 +140,25 @@ def _tree(place: Path, trees: list[Path], classes: ClassNames, per_class: int | 
                 f"got {len(trees)}; use a file of names with ids, such as LOC_synset_mapping.txt"
             )
             raise DataError(message)
-        index = {tree.name: number for number, tree in enumerate(trees)}
+        index = {name: number for number, name in enumerate(trees)}
     found = []
-    for tree in trees:
-        if tree.name not in index:
+    for name in trees:
+        if name not in index:
             message = (
-                f"{place}: expected a sub-folder for each id of {classes.origin}, got {tree.name}; "
+                f"{place}: expected a sub-folder for each id of {classes.origin}, got {name}; "
                 f"rename it to its class's id (n01440764) or move it elsewhere"
             )
             raise DataError(message)
-        files = sorted(each.name for each in tree.iterdir() if each.suffix.lower() in _SUFFIXES)
-        files = [name for name in files if not name.startswith(".")]
+        tree = place / name
+        files = sorted(each.name for each in tree.iterdir() if _is_picture(each.name))
         if not files:
             message = f"{tree}: expected photographs ({', '.join(sorted(_SUFFIXES))}), found none; unpack them again"
             raise DataError(message)
-        found += [(tree / name, index[tree.name]) for name in files[:per_class]]
+        found += [_File(tree, file, index[name]) for file in files[:per_class]]
     return found
 
 
-def _flat(folder: Path, place: Path, files: list[Path], classes: ClassNames, labels: str) -> list[tuple[Path, int]]:
+def _flat(folder: Path, place: Path, files: list[str], classes: ClassNames, labels: str) -> list[_File]:
     cure = (
         f"put LOC_val_solution.csv or {_KIT} with meta.mat there, name a file of labels (--set imagenet.labels=FILE), "
         f"or sort the photographs into a sub-folder a class"
@@ -145,14 +167,15 @@ def _flat(folder: Path, place: Path, files: list[Path], classes: ClassNames, lab
     read = _Labels(classes)
     _READERS.get(path.name, _by_line)(path, read)
     given = read.given
-    known: dict[str, Path] = {}
+    known: dict[str, str] = {}
     for file in files:
-        key = _number(file.stem) if path.name in _POSITIONAL else file.stem
+        stem = _parted(file)[0]
+        key = _number(stem) if path.name in _POSITIONAL else stem
         if key in known:
-            message = f"{place}: expected one photograph {key}, got {known[key].name} and {file.name}; remove one"
+            message = f"{place}: expected one photograph {key}, got {known[key]} and {file}; remove one"
             raise DataError(message)
         known[key] = file
-    unlabelled = sorted(file.name for key, file in known.items() if key not in given)
+    unlabelled = sorted(file for key, file in known.items() if key not in given)
     if unlabelled:
         message = f"{path}: expected a label of {unlabelled[0]}, got none ({len(unlabelled)} have none)"
         raise DataError(message)
@@ -162,7 +185,7 @@ def _flat(folder: Path, place: Path, files: list[Path], classes: ClassNames, lab
             f"{path}: expected photograph {missing[0]} in {place}, found none ({len(missing)} missing); unpack it again"
         )
         raise DataError(message)
-    return [(file, given[key]) for key, file in known.items()]
+    return [_File(place, file, given[key]) for key, file in known.items()]
 
 
 def _number(stem: str) -> str:
