@@ -27,6 +27,7 @@ types: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_model_cards.py
+	$(BIN)/python docs/make_benchmarks.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/page.py --run

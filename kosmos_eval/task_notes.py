@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
+from kosmos_eval.data.source import Source
+from kosmos_eval.exemplars import ExemplarPool
 from kosmos_eval.request import Generate
 from kosmos_eval.task import About
 
@@ -47,6 +49,18 @@ def about(task: type[Task[Any, Any]] | Task[Any, Any]) -> About:
     """Return a task's notes, empty ones where it has none."""
     notes = getattr(task, "about", None)
     return notes if isinstance(notes, About) else About()
+
+
+def first_request(task: Task[Any, Any], shots: int) -> Request:
+    """Return what a task asks first about the first sample of its embedded data, after so many exemplars.
+
+    Raises:
+        DataError: there are not so many.
+    """
+    source = Source("mini")
+    query = next(iter(task.samples(task.split, source)))
+    pool = ExemplarPool(islice(task.samples(task.exemplar_split, source), 50 * shots) if shots else ())
+    return next(task.ask(query, pool.draw(query, shots, seed=0, task=task.name)))
 
 
 def request_text(request: Request) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from itertools import islice
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kosmos_eval.request import Request
-    from kosmos_eval.task import Task
 
 _WIDTH = 110
 _INDENT = " " * 6
@@ -36,7 +33,7 @@ def describe(task: str, shots: int, include_path: tuple[Path, ...]) -> None:
     from kosmos_eval.data.source import Source
     from kosmos_eval.plugins import Plugins
     from kosmos_eval.selection import make_task
-    from kosmos_eval.task_notes import request_text, setting_notes
+    from kosmos_eval.task_notes import first_request, request_text, setting_notes
 
     made: Any = make_task(task, {}, Plugins(include_path))
     click.echo(f"{task}, version {made.version}\n{made.description}\n")
@@ -54,7 +51,7 @@ def describe(task: str, shots: int, include_path: tuple[Path, ...]) -> None:
             click.echo(fill(notes[field.name], _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT))
     if "mini" in made.sources:
         click.echo(f"\na prompt of {Source('mini').label(task)}, {shots}-shot:")
-        click.echo(f"  {request_text(_first_request(made, shots))}")
+        click.echo(f"  {request_text(first_request(made, shots))}")
 
 
 def _about(task: Any) -> Iterator[str]:
@@ -86,13 +83,3 @@ def _parts(task: Any) -> Iterator[str]:
             yield f"  {name}: {', '.join(f'{key} = {value!r}' for key, value in changed.items())}"
     for group, members in groups_of(task).items():
         yield f"group {group}: {', '.join(f'{task.name}:{part}' if part else task.name for part in members)}"
-
-
-def _first_request(task: Task[Any, Any], shots: int) -> Request:
-    from kosmos_eval.data.source import Source
-    from kosmos_eval.exemplars import ExemplarPool
-
-    source = Source("mini")
-    query = next(iter(task.samples(task.split, source)))
-    pool = ExemplarPool(islice(task.samples(task.exemplar_split, source), 50 * shots))
-    return next(task.ask(query, pool.draw(query, shots, seed=0, task=task.name)))
