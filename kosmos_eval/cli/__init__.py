@@ -13,6 +13,7 @@ import click
 from kosmos_eval.cli.audit import audit
 from kosmos_eval.cli.chat import chat
 from kosmos_eval.cli.describe import describe
+from kosmos_eval.cli.doctor import doctor
 from kosmos_eval.cli.ls import ls
 from kosmos_eval.cli.plan import plan
 from kosmos_eval.cli.report import report
@@ -69,7 +70,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, plan, audit, chat, ls, describe, rescore, report, validate, version):
+for command in (run, plan, audit, chat, ls, describe, rescore, report, validate, version, doctor):
     cli.add_command(command)
 
 
