@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from xml.etree import ElementTree as ET
 
 from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_lines
@@ -82,9 +82,9 @@ class Flickr30kEntities(GroundingSettings):
     Attributes:
         split: val (14,433 phrases in full) or test (14,481); also train.
         exemplar_split: likewise. The paper shows no exemplars.
-        truth: where boxes and categories are from: `entities`, the folders Annotations and Sentences of Flickr30k
-            Entities, as released; `mdetr`, MDETR's file, which has no categories; `auto`, `entities` where its folders
-            are there. `run.json` says which it was.
+        truth: where the boxes are from: `entities`, the folders Annotations and Sentences of Flickr30k Entities, as
+            released; `mdetr`, MDETR's file; `auto`, `entities` where both folders are there. `run.json` says which it
+            was. MDETR's file has no categories: they are read from Sentences wherever it is there.
     """
 
     name: ClassVar[str] = "flickr30k_entities"
@@ -143,14 +143,14 @@ class Flickr30kEntities(GroundingSettings):
         if source.kind == "hub":
             message = f"{self.name}: no dataset on the hub has its boxes; name a folder (--data DIR) or --data mini"
             raise UsageError(message)
-        return _read_folder(source.folder, split, _entities_folder(source.folder, self.truth))
+        return _read_folder(source.folder, split, _find_entities(source.folder, self.truth))
 
     def provenance(self, source: Source) -> dict[str, str | None]:
         """Return which truth was read from a folder."""
         if source.kind != "folder":
             return {}
-        found = _entities_folder(source.folder, self.truth)
-        return {"boxes": "MDETR's file" if found is None else "Flickr30k Entities, Annotations and Sentences"}
+        found = _find_entities(source.folder, self.truth)
+        return {"boxes": "MDETR's file" if found.annotations is None else "Flickr30k Entities, Annotations"}
 
     def ask(self, sample: PhraseSample, exemplars: Sequence[PhraseSample]) -> Generator[Request, Response, str]:
         """Ask for the boxes of the phrase, the exemplars with theirs in front; return what was written."""
@@ -207,22 +207,38 @@ class _Truth:
     category: str = ""
 
 
-def _entities_folder(folder: Path, truth: str) -> Path | None:
-    """Return the folder that holds Flickr30k Entities' Annotations and Sentences; `None` for MDETR's truth."""
-    if truth == "mdetr":
-        return None
+class _Said(NamedTuple):
+    """A phrase of a caption in Flickr30k Entities: which entity it speaks of, and of what category it is."""
+
+    entity: str
+    category: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Entities:
+    """Flickr30k Entities' own folders, as far as they are there and asked for."""
+
+    sentences: Path | None
+    annotations: Path | None
+
+
+def _find_entities(folder: Path, truth: str) -> _Entities:
+    """Return the folders to read: Sentences wherever it is, Annotations where it gives the boxes."""
     cure = "unpack annotations.zip of github.com/BryanPlummer/flickr30k_entities, or set truth to mdetr"
-    try:
-        place = find_path(folder, "Sentences", within=_WITHIN, cure=cure).parent
-        find_path(place, "Annotations", cure=cure)
-    except DataError:
-        if truth == "auto":
-            return None
-        raise
-    return place
+    found: dict[str, Path | None] = {}
+    for name in ("Sentences", "Annotations"):
+        try:
+            found[name] = find_path(folder, name, within=_WITHIN, cure=cure)
+        except DataError:
+            if truth == "entities":
+                raise
+            found[name] = None
+    sentences = found["Sentences"]
+    return _Entities(sentences, found["Annotations"] if sentences is not None and truth != "mdetr" else None)
 
 
-def _read_folder(folder: Path, split: str, entities: Path | None) -> list[PhraseSample]:
+def _read_folder(folder: Path, split: str, entities: _Entities) -> list[PhraseSample]:
     entries = read_entries(folder, f"final_flickr_separateGT_{split}.json")
     cure = "Flickr30k's pictures come by the form of shannon.cs.illinois.edu/DenotationGraph"
     wanted = [(each.where, each.file_name) for each in entries]
@@ -234,7 +250,10 @@ def _read_folder(folder: Path, split: str, entities: Path | None) -> list[Phrase
         picture = read_id(entry.record, "original_img_id", entry.where)
         sentence = read_id(entry.record, "sentence_id", entry.where)
         spans = _spans(entry)
-        known = _own_truths(entry, spans) if entities is None else _entities_truths(entities, picture, sentence, entry)
+        known = _own_truths(entry, spans)
+        if entities.sentences is not None:
+            said = _annotated_phrases(entities.sentences / f"{picture}.txt", sentence, entry.where)
+            known = _with_entities(known, said, entities.annotations and entities.annotations / f"{picture}.xml")
         for number, (start, end) in enumerate(spans):
             phrase = entry.caption[start:end]
             key = f"{picture}_{sentence}_{number}"
@@ -294,21 +313,33 @@ def _own_truths(entry: Entry, spans: Sequence[tuple[int, int]]) -> dict[str, _Tr
     return known
 
 
-def _entities_truths(folder: Path, picture: str, sentence: str, entry: Entry) -> dict[str, _Truth]:
-    """Return phrase to what Flickr30k Entities says of it; of a phrase that is said twice, of the first with a box."""
-    lines = _sentences(folder / "Sentences" / f"{picture}.txt")
-    if not (sentence.isdecimal() and int(sentence) < len(lines)):
-        message = (
-            f"{entry.where}: expected a sentence {sentence} in Sentences/{picture}.txt, got {len(lines)} sentences"
-        )
-        raise DataError(message)
-    boxes = _annotated_boxes(folder / "Annotations" / f"{picture}.xml")
+def _with_entities(own: dict[str, _Truth], said: Sequence[_Said], annotations: Path | None) -> dict[str, _Truth]:
+    """Return phrase to what is true of it, by Flickr30k Entities where it says so.
+
+    Args:
+        own: what MDETR's file says.
+        said: the phrases of the caption, as Flickr30k Entities has them.
+        annotations: file of the picture's boxes; `None` keeps MDETR's.
+    """
+    boxes = None if annotations is None else _annotated_boxes(annotations)
     known: dict[str, _Truth] = {}
-    for entity, categories, words in _PHRASE.findall(lines[int(sentence)]):
-        if entity in boxes:
-            category = categories.strip("/").partition("/")[0]
-            known.setdefault(" ".join(words.split()), _Truth(boxes[entity], category))
-    return known
+    for phrase in said:
+        if boxes is not None and phrase.entity in boxes:
+            known.setdefault(phrase.words, _Truth(boxes[phrase.entity], phrase.category))
+        elif boxes is None and phrase.words in own:
+            known.setdefault(phrase.words, _Truth(own[phrase.words].boxes, phrase.category))
+    return known if boxes is not None else {**own, **known}
+
+
+def _annotated_phrases(path: Path, sentence: str, where: str) -> list[_Said]:
+    lines = _sentences(path)
+    if not (sentence.isdecimal() and int(sentence) < len(lines)):
+        message = f"{where}: expected a sentence {sentence} in Sentences/{path.name}, got {len(lines)} sentences"
+        raise DataError(message)
+    return [
+        _Said(entity, categories.strip("/").partition("/")[0], " ".join(words.split()))
+        for entity, categories, words in _PHRASE.findall(lines[int(sentence)])
+    ]
 
 
 @lru_cache(maxsize=8)

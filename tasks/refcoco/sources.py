@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.data.folder import find_pictures, read_field
 from kosmos_eval.data.hub import hub_rows
@@ -134,17 +134,23 @@ def _read_entry(entry: Entry, dataset: Dataset, image: Image) -> Referred:
         message = f"{entry.where}: expected one annotation, got {len(entry.regions)}; unpack the file again"
         raise DataError(message)
     region = entry.regions[0]
+    picture = _own_id(entry.record, entry.where) or _coco_id(entry.file_name)
     read = Referred(
         where=entry.where,
         key=entry.key,
-        object_key=read_id(region.record, "original_id", entry.where),
-        cluster=read_id(entry.record, "original_id", entry.where),
+        object_key=_own_id(region.record, entry.where) or f"{picture}:{','.join(f'{side:g}' for side in region.box)}",
+        cluster=picture,
         image=image,
         size=entry.size,
         truth=region.box,
         expressions=(entry.caption,),
     )
     return _checked(read)
+
+
+def _own_id(record: Mapping[str, Any], where: str) -> str:
+    """Return COCO's id of a picture or a thing; empty where a file leaves it out."""
+    return read_id(record, "original_id", where) if "original_id" in record else ""
 
 
 def _checked(item: Referred) -> Referred:

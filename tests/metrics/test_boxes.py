@@ -142,7 +142,7 @@ def test_overlap_is_intersection_over_union_of_continuous_boxes(
 
 @given(boxes().filter(with_area), boxes().filter(with_area))
 def test_overlap_is_pycocotools_own(one: Box, other: Box) -> None:
-    from pycocotools import mask  # noqa: PLC0415  the reference is a compiled library of the tests alone
+    from pycocotools import mask  # type: ignore[import-untyped]  # noqa: PLC0415  compiled, untyped, of this test alone
 
     def sides(box: Box) -> list[list[float]]:
         return [[box.left, box.top, box.right - box.left, box.bottom - box.top]]

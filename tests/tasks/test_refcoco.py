@@ -49,7 +49,7 @@ def picture_name(number: int) -> str:
     return f"COCO_train2014_{number:012d}.jpg"
 
 
-def annotations(name: str = "refcoco", items: Sequence[Written] = ITEMS, first: int = 150) -> dict[str, Any]:
+def mdetr_file(name: str = "refcoco", items: Sequence[Written] = ITEMS, first: int = 150) -> dict[str, Any]:
     """Return MDETR's file as its script writes it."""
     images = [
         {
@@ -94,7 +94,7 @@ def draw(folder: Path, items: Sequence[Written] = ITEMS) -> None:
 @pytest.fixture
 def official(tmp_path: Path) -> Path:
     """Write val as people unpack it: MDETR's folder beside COCO's."""
-    write(tmp_path / "mdetr_annotations" / "finetune_refcoco_val.json", annotations())
+    write(tmp_path / "mdetr_annotations" / "finetune_refcoco_val.json", mdetr_file())
     draw(tmp_path / "train2014")
     return tmp_path
 
@@ -105,7 +105,7 @@ def read(folder: Path, split: str = "val", task: Any = None) -> list[ReferringSa
 
 def spoil(folder: Path, **changes: Any) -> None:  # noqa: ANN401  whatever is wrong in a file
     """Write the file again, fields of its second entry changed: `image__caption` of images, `box__bbox` of boxes."""
-    values = annotations()
+    values = mdetr_file()
     for place, value in changes.items():
         kind, name = place.split("__")
         record = values["images" if kind == "image" else "annotations"][1]
@@ -159,11 +159,16 @@ def test_pictures_that_are_not_of_train2014_are_looked_for_in_val2014(official: 
 
 def test_a_byte_order_mark_and_ids_as_texts_do_no_harm(official: Path) -> None:
     path = official / "mdetr_annotations" / "finetune_refcoco_val.json"
-    values = annotations()
+    values = mdetr_file()
     for record in (*values["images"], *values["annotations"]):
         record |= {name: str(record[name]) for name in ("id", "image_id", "original_id") if name in record}
     path.write_text("\ufeff" + json.dumps(values), encoding="utf-8")
     assert [sample.key for sample in read(official)] == ["150", "151", "152"]
+
+
+def test_a_file_without_coco_s_ids_has_clusters_by_its_pictures(official: Path) -> None:
+    spoil(official, image__original_id=None, box__original_id=None)
+    assert [sample.cluster for sample in read(official)] == ["581857", "581857", "42"]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +178,7 @@ def test_a_byte_order_mark_and_ids_as_texts_do_no_harm(official: Path) -> None:
         ({"image__caption": " "}, "image 151: expected a text with words"),
         ({"image__caption": "a</phrase> b"}, "image 151: expected plain text, got the mark </phrase>"),
         ({"image__dataset_name": "refcoco+"}, "image 151: expected an expression of refcoco, got one of refcoco"),
-        ({"image__original_id": None}, 'image 151: expected "original_id"'),
+        ({"image__original_id": [1]}, 'image 151: expected "original_id" to be a whole number'),
         ({"image__width": 0}, 'image 151: expected "width" to be the picture\'s in pixels, got 0'),
         ({"image__file_name": "COCO_train2014_000000000001.jpg"}, "000000000001.jpg in .* found none"),
         ({"box__image_id": 999}, "entry 1 of annotations: expected image_id to be an id of images, got 999"),
@@ -183,7 +188,7 @@ def test_a_byte_order_mark_and_ids_as_texts_do_no_harm(official: Path) -> None:
         ({"box__bbox": [1, 2, "3", 4]}, 'expected "bbox" to be left, top, width and height'),
         ({"box__bbox": [1, 2, 0, 4]}, "image 151: expected a box with an area inside the picture"),
         ({"box__bbox": [64, 2, 5, 4]}, "image 151: expected a box with an area inside the picture"),
-        ({"box__original_id": None}, 'image 151: expected "original_id"'),
+        ({"box__original_id": " "}, 'image 151: expected "original_id" to be a whole number'),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_before_the_first_sample(
@@ -213,7 +218,7 @@ def test_a_missing_picture_is_named(official: Path) -> None:
     ],
 )
 def test_its_sisters_read_their_own_files(official: Path, task: Any, file: str, name: str, split: str) -> None:  # noqa: ANN401  one of three
-    write(official / file, annotations(name))
+    write(official / file, mdetr_file(name))
     assert len(read(official, split, task)) == 3
 
 
@@ -243,11 +248,12 @@ def test_the_first_box_of_the_expression_counts(official: Path) -> None:
     sample = read(official)[2]
     near = "<object><patch_index_0000><patch_index_0527></object>"
     right = RefCOCO().score(sample, f"{FULL} and<phrase> left guy</phrase>{near}")
-    assert right.values == {"accuracy": 1, "accuracy_strict": 1, "ceiling": 1, "iou": pytest.approx((31 / 32) ** 2)}
+    assert right.values == pytest.approx({"accuracy": 1, "accuracy_strict": 1, "ceiling": 1, "iou": (31 / 32) ** 2})
     assert (right.answer, right.target) == ("(1, 1, 63, 47)", "(0, 0, 64, 48)")
     assert right.explanation == "IoU 0.938 with the truth; the first of 2 boxes"
     wrong = RefCOCO().score(sample, f"{near}<phrase>left guy</phrase>{FULL}")
-    assert (wrong.values["accuracy"], wrong.values["iou"]) == (0, pytest.approx(0.2344, abs=1e-4))
+    assert wrong.values["accuracy"] == 0
+    assert wrong.values["iou"] == pytest.approx(0.2344, abs=1e-4)
 
 
 def test_an_overlap_of_exactly_a_half_is_a_hit_as_released_and_none_as_printed() -> None:
