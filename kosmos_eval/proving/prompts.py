@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.exemplars import ExemplarPool
+from kosmos_eval.near_copies import Look
 from kosmos_eval.request import Generate, request_digest
 
-from .near_copies import Look
 from .oracle import Perfect
 from .subject import FaultError, NotProvable, asked
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -35,25 +35,42 @@ def difference_hash(picture: PIL.Image.Image) -> int:
     return sum(bit << place for place, bit in enumerate(bits))
 
 
+class Seen(NamedTuple):
+    """A picture from afar: less than a kilobyte, whatever its size.
+
+    Attributes:
+        edges: its difference hash.
+        spots: 16 by 16 of them in RGB, row by row.
+    """
+
+    edges: int
+    spots: bytes
+
+    def near(self, other: Seen) -> bool:
+        """Return whether the other picture is a near copy of this one."""
+        if (self.edges ^ other.edges).bit_count() > _BITS:
+            return False
+        differences = [abs(mine - yours) for mine, yours in zip(self.spots, other.spots, strict=True)]
+        return max(differences) <= _MOST and sum(differences) / len(differences) <= _MEAN
+
+
+def see(picture: PIL.Image.Image) -> Seen:
+    """Return what a picture in RGB looks like from afar."""
+    import PIL.Image  # noqa: PLC0415  as above
+
+    return Seen(difference_hash(picture), picture.resize((_SPOTS, _SPOTS), PIL.Image.Resampling.BOX).tobytes())
+
+
 @dataclass(frozen=True)
 class Look:
-    """What a picture looks like from afar."""
+    """What a picture looks like from afar; it is opened when it is first compared."""
 
     image: Image
 
     @cached_property
-    def _seen(self) -> tuple[int, bytes]:
-        import PIL.Image  # noqa: PLC0415  as above
-
-        picture = self.image.load()
-        return difference_hash(picture), picture.resize((_SPOTS, _SPOTS), PIL.Image.Resampling.BOX).tobytes()
+    def _seen(self) -> Seen:
+        return see(self.image.load())
 
     def near(self, other: Look) -> bool:
-        """Return whether the other picture is a near copy of this one."""
-        if self.image.digest == other.image.digest:
-            return True
-        (own_hash, own), (other_hash, others) = self._seen, other._seen
-        if (own_hash ^ other_hash).bit_count() > _BITS:
-            return False
-        differences = [abs(mine - yours) for mine, yours in zip(own, others, strict=True)]
-        return max(differences) <= _MOST and sum(differences) / len(differences) <= _MEAN
+        """Return whether the other picture is the same or a near copy of this one."""
+        return self.image.digest == other.image.digest or self._seen.near(other._seen)

@@ -11,8 +11,8 @@ import PIL.Image
 import pytest
 
 from kosmos_eval.microworld.mini import raven_items, vqa_items
+from kosmos_eval.near_copies import Look, difference_hash
 from kosmos_eval.prompt import Image
-from kosmos_eval.proving.near_copies import Look, difference_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
