@@ -78,8 +78,8 @@ def _section(task: Any) -> Iterator[str]:  # noqa: ANN401  as above
     yield from _table(("metric", "what it is"), rows)
     yield ""
     said = setting_notes(task)
-    rows = ((f"`{each.name}`", f"`{getattr(task, each.name)!r}`", said.get(each.name, "")) for each in fields(task))
-    yield from _table(("setting", "default", "what it is"), rows)
+    settings = ((f"`{each.name}`", f"`{getattr(task, each.name)!r}`", said.get(each.name, "")) for each in fields(task))
+    yield from _table(("setting", "default", "what it is"), settings)
     if notes.files:
         yield from ["", f"Files for `--data DIR`:\n\n{notes.files}"]
     if notes.deviations:
