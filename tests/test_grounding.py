@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,13 +9,14 @@ from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.grounding import GroundingSettings, checked_text, object_text, phrase_text, plain_text
 from kosmos_eval.locations import Box
 from kosmos_eval.metrics.boxes import boxes_of
-from kosmos_eval.model.tokenizer import MARKUP
+from kosmos_eval.model.tokenizer import MARKUP, Tokenizer
 from kosmos_eval.prompt import Prompt
 from kosmos_eval.request import Generate, Generated
 
 if TYPE_CHECKING:
     from kosmos_eval.request import StopReason
 
+SHARED = Path("../shared/samples/kosmos-2-tokenizer")
 HALF, ALL = Box(0, 0, 0.5, 0.5), Box(0, 0, 1, 1)
 
 
@@ -85,3 +87,16 @@ def test_senseless_settings_are_refused() -> None:
         GroundingSettings(max_new_tokens=0)
     with pytest.raises(UsageError, match="no_repeat_ngram at least 0"):
         GroundingSettings(no_repeat_ngram=-1)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the released tokenizer is not here")
+@pytest.mark.parametrize(
+    ("prompt", "ids"),
+    [
+        ("<grounding> <phrase>A young child</phrase>", [64012, 64007, 95, 478, 572, 64008]),
+        ("<grounding>A man in  <phrase>a red coat</phrase>", [64012, 95, 242, 12, 64007, 10, 958, 5322, 64008]),
+        (f"<phrase> It </phrase>{object_text([HALF])} is", [64007, 67, 64008, 64009, 64013, 64541, 64010, 17]),
+    ],
+)
+def test_spaces_around_marks_are_nothing_to_the_released_tokenizer(prompt: str, ids: list[int]) -> None:
+    assert Tokenizer.load(SHARED).encode(prompt) == ids
