@@ -70,10 +70,13 @@ def make_sample(
         relevance: likewise.
     """
     *history, turn = turns
+    groups = {"round": f"{len(turns):02}"}
+    if relevance:
+        groups["relevances"] = "judged"  # so that results say how many rounds NDCG is the mean of
     return VisDialSample(
         key=f"{image_id}-{len(turns)}",
         cluster=str(image_id),
-        groups={"round": f"{len(turns):02}"},
+        groups=groups,
         chance=chance_ndcg(relevance) if relevance else None,
         labelled=bool(turn.answer),
         image=image,

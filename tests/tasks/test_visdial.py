@@ -12,7 +12,7 @@ import pytest
 from kosmos_eval.data.source import Source
 from kosmos_eval.errors import DataError, KosmosEvalError, UnknownNameError, UsageError
 from kosmos_eval.exemplars import ExemplarPool
-from kosmos_eval.metrics.retrieval import ndcg
+from kosmos_eval.metrics.retrieval import chance_ndcg, ndcg
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.request import LogLikelihood, Scored
 from kosmos_eval.request import Score as ScoreRequest
@@ -110,7 +110,11 @@ def test_every_round_is_a_sample_with_the_rounds_before_it(official: Path) -> No
 
 
 def test_relevances_belong_to_the_annotated_round(official: Path) -> None:
-    assert [sample.relevance for sample in read(official)] == [(), (0.5, 1.0, 0.0, 0.0), ()]
+    samples = read(official)
+    assert [sample.relevance for sample in samples] == [(), (0.5, 1.0, 0.0, 0.0), ()]
+    assert dict(samples[1].groups) == {"round": "02", "relevances": "judged"}
+    assert samples[1].chance == pytest.approx(chance_ndcg([0.5, 1.0, 0.0, 0.0]))
+    assert samples[0].chance is None
 
 
 def test_without_dense_annotations_all_is_read_and_ndcg_says_what_is_missing(official: Path) -> None:
