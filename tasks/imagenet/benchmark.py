@@ -82,7 +82,7 @@ class ImageNet(HubSettings):
         constrained_by: with `constrained`, `beam` is beam search that is kept to the names, as in the paper, and
             `scoring` takes the likeliest of all names, which misses none.
         top5: with `constrained`, ask how likely every name is and report top-5. With `beam` this is a second request,
-            and each photograph takes some 0.1 MB of the run's folder for 1,000 names; `scoring` asks it anyway.
+            and with 1,000 names each photograph takes up to 0.5 MB of the run's folder; `scoring` asks it anyway.
         scored_by: names of unequal length are compared by their log-likelihood a token (`per_token`), in all (`total`)
             or a character (`per_character`). A choice: a token, as beam search does with a length penalty of 1.
         match: `folded` compares texts without regard to case, spaces and punctuation at their ends, `exact` without
