@@ -20,7 +20,7 @@ clusters as in A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their App
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,7 +30,7 @@ from kosmos_eval.corpus import Summed
 from kosmos_eval.statistics.intervals import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 METHOD = "bca-bootstrap"
 RESAMPLES = 10_000
 _WEIGHTS_AT_A_TIME = 1 << 21
+"""16 MiB of them, whatever the number of samples."""
 _COUNTERS_AT_A_TIME = 1 << 14
 """Draws are counted faster where the counters fit into a core's cache."""
 _EQUAL = 1e-12
@@ -102,12 +103,20 @@ def bootstrap_intervals(
     places, groups = _numbered(clusters)
     if groups == 1:
         return [Estimate(_number(value), None, None, None, count, 1) for value in values]
+    rows = max(1, _WEIGHTS_AT_A_TIME // count)
     of_clusters = [_of_clusters(each, places, groups) for each in metrics]
-    drawn = _gathered(of_clusters, _draws(groups, resamples, seed, _rows(count)))
-    without = _gathered(of_clusters, _each_left_out(groups, _rows(count)))
+    drawn: list[list[Floats]] = [[] for _ in metrics]
+    for weights in _draws(groups, resamples, seed, rows):
+        for each, held in zip(of_clusters, drawn, strict=True):
+            held.append(each.values(weights))
     return [
-        _estimate(Estimate(_number(value), None, None, None, count, groups), bootstrap, jackknife, confidence)
-        for value, bootstrap, jackknife in zip(values, drawn, without, strict=True)
+        _estimate(
+            Estimate(_number(value), None, None, None, count, groups),
+            np.concatenate(held),
+            each.without_each(groups, rows),
+            confidence,
+        )
+        for value, each, held in zip(values, of_clusters, drawn, strict=True)
     ]
 
 
@@ -145,11 +154,6 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _rows(samples: int) -> int:
-    """Return how many rows of weights are worked on at a time, so that memory stays bounded."""
-    return max(1, _WEIGHTS_AT_A_TIME // samples)
-
-
 def _numbered(clusters: Sequence[str]) -> tuple[Places, int]:
     """Return each sample's cluster as a number, in the order of the names, and the number of clusters."""
     numbers = {name: number for number, name in enumerate(sorted({name for name in clusters if name}))}
@@ -164,17 +168,43 @@ def _numbered(clusters: Sequence[str]) -> tuple[Places, int]:
     return places, groups
 
 
-def _of_clusters(metric: Bounded, places: Places, groups: int) -> Callable[[Floats], Floats]:
-    """Return the metric as a function of the clusters' weights, [rows, clusters] to [rows]."""
+@dataclass(frozen=True)
+class _OfClusters:
+    """A metric as a function of the clusters' weights; cut to its bounds.
+
+    Attributes:
+        metric: of the samples.
+        places: cluster of each sample.
+        sums: the clusters' own sums, for a metric that follows from sums.
+    """
+
+    metric: Bounded
+    places: Places
+    sums: Summed | None
+
+    def values(self, weights: Floats) -> Floats:
+        """Return the metric for each row of weights, [rows, clusters]."""
+        found = self.metric.weighed.values(weights[:, self.places]) if self.sums is None else self.sums.values(weights)
+        return _within(found, self.metric)
+
+    def without_each(self, groups: int, rows: int) -> Floats:
+        """Return the metric without each cluster in turn, [clusters]."""
+        if self.sums is not None:
+            sums = self.sums.statistics
+            return _within(self.sums.combine(sums.sum(axis=0) - sums), self.metric)
+        return np.concatenate([self.values(weights) for weights in _each_left_out(groups, rows)])
+
+
+def _of_clusters(metric: Bounded, places: Places, groups: int) -> _OfClusters:
     weighed = metric.weighed
-    if isinstance(weighed, Summed):
-        order = np.argsort(places, kind="stable")
-        starts = np.searchsorted(places[order], np.arange(groups))
-        # Sorted within a cluster as well, so that the order of its samples changes no bit of the sum.
-        ranked = np.lexsort((*weighed.statistics.T[::-1], places)) if groups < len(places) else order
-        weighed = Summed(np.add.reduceat(weighed.statistics[ranked], starts, axis=0), weighed.combine)
-        return lambda weights: _within(weighed.values(weights), metric)
-    return lambda weights: _within(weighed.values(weights[:, places]), metric)
+    if not isinstance(weighed, Summed):
+        return _OfClusters(metric, places, None)
+    order = np.argsort(places, kind="stable")
+    starts = np.searchsorted(places[order], np.arange(groups))
+    # Sorted within a cluster as well, so that the order of its samples changes no bit of the sum.
+    ranked = np.lexsort((*weighed.statistics.T[::-1], places)) if groups < len(places) else order
+    sums = np.add.reduceat(weighed.statistics[ranked], starts, axis=0)
+    return _OfClusters(metric, places, Summed(sums, weighed.combine))
 
 
 def _draws(groups: int, resamples: int, seed: int, rows: int) -> Iterator[Floats]:
@@ -199,15 +229,6 @@ def _each_left_out(groups: int, rows: int) -> Iterator[Floats]:
         weights = np.ones((size, groups))
         weights[np.arange(size), np.arange(start, start + size)] = 0
         yield weights
-
-
-def _gathered(metrics: Sequence[Callable[[Floats], Floats]], weights: Iterator[Floats]) -> list[Floats]:
-    """Return each metric's values over all rows of weights."""
-    parts: list[list[Floats]] = [[] for _ in metrics]
-    for rows in weights:
-        for metric, held in zip(metrics, parts, strict=True):
-            held.append(metric(rows))
-    return [np.concatenate(held) for held in parts]
 
 
 def _estimate(metric: Estimate, bootstrap: Floats, jackknife: Floats, confidence: float) -> Estimate:
