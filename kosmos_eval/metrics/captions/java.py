@@ -159,7 +159,10 @@ class Machine:
                 self._fail(f"it did not answer within {self._patience:g} seconds and was stopped")
             if not answer or not answer[0].endswith("\n"):
                 self._fail(f"it ended with code {process.wait()}{self._last_words()}")
-            said: dict[str, Any] = json.loads(answer[0])
+            try:
+                said: dict[str, Any] = json.loads(answer[0])
+            except ValueError:
+                self._fail(f"it answered what cannot be read: {answer[0].strip():.80}")
             if "error" in said:
                 self._fail(str(said["error"]))
             return list(said["lines"])
