@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from kosmos_eval.errors import UnknownNameError, UsageError
+from kosmos_eval.exemplars import ExemplarPolicy  # noqa: TC001  pydantic reads the annotation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ class RunConfig(BaseModel):
         data: `mini`, `hub` or a folder; `None` takes `mini` for embedded models and `hub` for others.
         limit: at most this many samples of each task, or this share of them when below 1.
         sample_order: which samples `limit` keeps: a seeded random subset, or the first.
-        exemplars: drawn for each query, or once for the run.
+        exemplars: drawn for each query, or once for the run, or the most similar ones (`rices`).
         seed: of every random choice.
         trials: how often a few-shot task is asked, each time with other exemplars.
         trial_seeds: of the trials' exemplars, one a trial; `None` takes `seed`, `seed + 1`, ...
@@ -47,7 +48,7 @@ class RunConfig(BaseModel):
     data: str | None = None
     limit: float | None = Field(default=None, gt=0)
     sample_order: SampleOrder = "random"
-    exemplars: Literal["per-sample", "fixed"] = "per-sample"
+    exemplars: ExemplarPolicy = "per-sample"
     seed: int = 0
     trials: int = Field(default=1, ge=1)
     trial_seeds: tuple[int, ...] | None = None
@@ -68,6 +69,14 @@ class RunConfig(BaseModel):
     def _a_trial_for_each_seed(cls, values: dict[str, Any]) -> dict[str, Any]:
         seeds = values.get("trial_seeds")
         return {"trials": len(seeds), **values} if isinstance(seeds, list | tuple) and seeds else values
+
+    @field_validator("trials", mode="after")
+    @classmethod
+    def _trials_that_differ(cls, trials: int, known: ValidationInfo) -> int:
+        if trials > 1 and known.data.get("exemplars") == "rices":
+            message = "expected one trial with exemplars rices, which chooses the same ones in each"
+            raise ValueError(message)
+        return trials
 
     @field_validator("trial_seeds", mode="after")
     @classmethod

@@ -8,11 +8,14 @@ Policies:
     per-sample: drawn anew for each query, as in KOSMOS-1 (arXiv 2302.14045, section 4: "randomly sampled").
     fixed: one draw for the whole run, so every prompt begins alike. When the query or its image is in the draw,
         the next in line takes that place.
+    rices: not drawn, but those whose pictures are most similar to the query's; ranked by `rices.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from kosmos_eval.errors import DataError
@@ -23,7 +26,11 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Sample)
 
-ExemplarPolicy = Literal["per-sample", "fixed"]
+DrawPolicy = Literal["per-sample", "fixed"]
+ExemplarPolicy = Literal["per-sample", "fixed", "rices"]
+
+Nearest = Mapping[str, Sequence[str]]
+"""A sample's key to those of the exemplars that are most similar to it, the nearest first."""
 
 
 class ExemplarPool(Generic[S]):
@@ -36,7 +43,28 @@ class ExemplarPool(Generic[S]):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def draw(self, query: S, k: int, *, seed: int, task: str, policy: ExemplarPolicy = "per-sample") -> tuple[S, ...]:
+    @property
+    def samples(self) -> Sequence[S]:
+        """The items, by their keys."""
+        return self._samples
+
+    def pick(self, keys: Iterable[str]) -> tuple[S, ...]:
+        """Return the items of these keys, in order.
+
+        Raises:
+            DataError: there is none of a key.
+        """
+        found = [(key, self._by_key.get(key)) for key in keys]
+        if (missing := next((key for key, item in found if item is None), None)) is not None:
+            message = f"expected a labelled item {missing} in the exemplar split, which was chosen from it, got none"
+            raise DataError(message)
+        return tuple(item for _, item in found if item is not None)
+
+    @cached_property
+    def _by_key(self) -> dict[str, S]:
+        return {sample.key: sample for sample in self._samples}
+
+    def draw(self, query: S, k: int, *, seed: int, task: str, policy: DrawPolicy = "per-sample") -> tuple[S, ...]:
         """Return k exemplars for a query: distinct, and never the query nor any item that shows its image.
 
         Args:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from kosmos_eval.prompt import Image
     from kosmos_eval.request import Failed, Request, Response
 
@@ -60,6 +63,22 @@ class Anticipating(Protocol):
 
     def expect(self, images: Iterable[Image]) -> None:
         """Take a guess at the images of the next stream of requests; it may be wrong, and no answer depends on it."""
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A model that can say what pictures are alike to it."""
+
+    def embed(self, images: Iterable[Image]) -> Iterator[NDArray[np.float32]]:
+        """Yield a vector `[D]` of length one for each image, in order; taken in as the vectors are taken out.
+
+        An image's vector depends on its pixels and on what the model's fingerprint covers, and on no other image.
+
+        Raises:
+            DataError: a picture cannot be read.
+            UsageError: the model reads no pictures.
+        """
         ...
 
 

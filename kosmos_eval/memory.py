@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import resource
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +42,12 @@ def measure(device: str) -> Memory:
 
 
 def give_back() -> None:
-    """Return freed memory to the system: what a model leaves behind, so that what comes next does not add to it.
+    """Return freed memory to system and GPU: what a model leaves behind, so that what comes next does not add to it.
 
     `prepare_process` has freed memory kept for as long as a model computes.
     """
     gc.collect()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.cuda.empty_cache()  # of no effect where none was used
     if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # other C libraries have none
         trim(0)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kosmos_eval.config import RunConfig
+    from kosmos_eval.exemplars import Nearest
     from kosmos_eval.language_model import ModelSpec
     from kosmos_eval.plugins import Plugins
     from kosmos_eval.prompt import Prompt
@@ -90,6 +91,7 @@ class Cell:
         pool: what exemplars are drawn from.
         part: the name that `--tasks` knows it by, `refcoco:testA`; empty for the task's own.
         trial: which of the exemplars' draws this is, from 0; the first is the same in a run without others.
+        nearest: the samples' most similar exemplars, which `rices` chooses; made by `rices.py`.
     """
 
     task: Task[Any, Any]
@@ -101,6 +103,7 @@ class Cell:
     pool: ExemplarPool[Sample]
     part: str = ""
     trial: int = 0
+    nearest: Nearest = field(default_factory=dict, repr=False)
     _drawn: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -115,17 +118,28 @@ class Cell:
 
     @property
     def exemplar_seed(self) -> int | None:
-        """The seed of the exemplars' draw; `None` where there are none."""
-        return self.config.exemplar_seeds[self.trial] if self.shots else None
+        """The seed of the exemplars' draw; `None` where none are drawn."""
+        return self.config.exemplar_seeds[self.trial] if self.shots and self.config.exemplars != "rices" else None
 
     def exemplars(self, sample: Sample) -> tuple[Sample, ...]:
         """Return the exemplars of one of the cell's samples, in prompt order; drawn once, for every later step."""
-        if (seed := self.exemplar_seed) is None:
+        if not self.shots:
             return ()
         if sample.key not in self._drawn:
-            policy = self.config.exemplars
-            self._drawn[sample.key] = self.pool.draw(sample, self.shots, seed=seed, task=self.task.name, policy=policy)
+            self._drawn[sample.key] = self._draw(sample)
         return self._drawn[sample.key]
+
+    def _draw(self, sample: Sample) -> tuple[Sample, ...]:
+        policy = self.config.exemplars
+        if policy != "rices":
+            seed = self.config.exemplar_seeds[self.trial]
+            return self.pool.draw(sample, self.shots, seed=seed, task=self.task.name, policy=policy)
+        nearest = self.nearest.get(sample.key, ())[: self.shots]
+        if len(nearest) < self.shots:
+            message = f"{self.label}: expected {self.shots} exemplars to be chosen for sample {sample.key}, "
+            message += f"got {len(nearest)}; start a new run"
+            raise DataError(message)
+        return self.pool.pick(reversed(nearest))
 
     @cached_property
     def first_requests(self) -> FirstRequests:
@@ -305,6 +319,18 @@ def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
         check_requirements(task, source)
     named = zip(parts, made, strict=True)
     return Plan(config, spec, tuple(cell for part, task in named for cell in _cells(part.name, task, source, config)))
+
+
+def with_nearest(plan: Plan, rankings: Mapping[str, Nearest]) -> Plan:
+    """Return a plan whose cells choose exemplars by a ranking; the plan itself if there is none.
+
+    Args:
+        plan: of a run.
+        rankings: label of a task to the ranking.
+    """
+    if not rankings:
+        return plan
+    return replace(plan, cells=tuple(replace(cell, nearest=rankings.get(cell.label, {})) for cell in plan.cells))
 
 
 def _cells(part: str, task: Task[Any, Any], source: Source, config: RunConfig) -> Iterator[Cell]:

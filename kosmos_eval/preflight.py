@@ -77,7 +77,7 @@ def _open_images(plan: Plan) -> None:
     """Open every image that will be used, many at a time: the queries', then those of the exemplars drawn for them."""
     images = {id(image): image for cell in plan.cells for sample in cell.samples.values() for image in sample.images}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
-        found = _in_windows(workers, _fault, images.values())
+        found = in_windows(workers, _fault, images.values())
         faults = list(dict.fromkeys(fault for fault in found if fault is not None))
         if faults:
             more = f"; unreadable images in all: {len(faults)}" if len(faults) > 1 else ""
@@ -85,11 +85,11 @@ def _open_images(plan: Plan) -> None:
             raise DataError(message)
         for cell in plan.cells:
             if cell.shots:  # drawing compares pixels
-                deque(_in_windows(workers, cell.exemplars, cell.samples.values()), maxlen=0)
+                deque(in_windows(workers, cell.exemplars, cell.samples.values()), maxlen=0)
 
 
-def _in_windows(workers: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield the work's results in order; only so many items are handed out at a time."""
+def in_windows(workers: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield the results of work on items, in order; only so many are handed out to the workers at a time."""
     left = iter(items)
     while window := list(islice(left, _WINDOW)):
         yield from workers.map(work, window)

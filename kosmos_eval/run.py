@@ -23,11 +23,12 @@ from kosmos_eval.journal import JournalReader
 from kosmos_eval.launch import Launch
 from kosmos_eval.lock import RunLock
 from kosmos_eval.memory import give_back
-from kosmos_eval.plan import Plan, make_plan
+from kosmos_eval.plan import Plan, make_plan, with_nearest
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.preflight import preflight
 from kosmos_eval.record import SCHEMA_VERSION, RunRecord, load, read_run
-from kosmos_eval.run_folder import default_folder, open_folder, reopen
+from kosmos_eval.rices import rank_exemplars
+from kosmos_eval.run_folder import default_folder, open_folder, read_nearest, reopen
 from kosmos_eval.selection import select
 from kosmos_eval.task import Traced
 from kosmos_eval.worker import model_options
@@ -57,6 +58,8 @@ class Prepared:
 def prepare(config: RunConfig, folder: Path) -> Prepared:
     """Plan a new run and check everything that can fail, before a folder is made or a weight loaded.
 
+    Only where exemplars are chosen by similarity may the model be loaded, and let go again.
+
     Raises:
         UsageError: the configuration cannot be carried out, or the folder holds a run already.
         DataError: data or checkpoint cannot be read.
@@ -67,6 +70,7 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     refuse_existing(folder)
     plan = make_plan(config, Plugins(map(Path, config.include_path)))
     weights = plan.model.fingerprint(model_options(plan.config))
+    plan = rank_exemplars(plan, weights)
     preflight(plan, folder)
     return Prepared(folder, plan, _describe(plan, weights))
 
@@ -100,7 +104,7 @@ def prepare_resumed(folder: Path, overrides: Mapping[str, Any]) -> Prepared:
             asked, known = getattr(config, field), getattr(before, field)
             message = f"{folder}: cannot resume with {field} = {asked!r}, the run has {known!r}"
             raise RunRefusedError(message)
-    plan = make_plan(config, Plugins(map(Path, config.include_path)))
+    plan = with_nearest(make_plan(config, Plugins(map(Path, config.include_path))), read_nearest(folder))
     weights = plan.model.fingerprint(model_options(plan.config))
     preflight(plan, folder)
     now = _describe(plan, weights)
@@ -109,7 +113,7 @@ def prepare_resumed(folder: Path, overrides: Mapping[str, Any]) -> Prepared:
 
 
 def _describe(plan: Plan, weights: str) -> dict[str, Any]:
-    return {
+    described = {
         "schema": SCHEMA_VERSION,
         "config": plan.config.model_dump(mode="json"),
         "model": {"name": plan.model.name, "fingerprint": weights},
@@ -119,6 +123,10 @@ def _describe(plan: Plan, weights: str) -> dict[str, Any]:
         "launches": [],
         "timings": {},
     }
+    if any(cell.nearest for cell in plan.cells):
+        vectors = {"model": plan.model.name, "fingerprint": weights, "dtype": plan.config.dtype}
+        described["exemplars"] = {"policy": plan.config.exemplars, "vectors": vectors}
+    return described
 
 
 def _provenance(plan: Plan) -> dict[str, dict[str, str | None]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.config import RunConfig, parse_config
-from kosmos_eval.plan import Plan, Unit, make_plan
+from kosmos_eval.errors import DataError
+from kosmos_eval.plan import Plan, Unit, make_plan, with_nearest
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.record import read_run
 from kosmos_eval.scoring import plain
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONGEST_NAME = 100
+_EXEMPLARS = "exemplars.jsonl"
 _UNSAFE = re.compile(r"[^\w.-]+")  # what globs and parts have in their names
 
 
@@ -36,6 +38,12 @@ def default_folder(config: RunConfig) -> Path:
 
 def open_folder(folder: Path, plan: Plan, run: Mapping[str, Any]) -> None:
     """Put the plan and `run.json` into a run's folder; the latter comes last and makes it a run."""
+    if rankings := {cell.label: cell.nearest for cell in plan.cells if cell.nearest}:
+        with whole_file(folder / _EXEMPLARS) as draft, draft.open("w", encoding="utf-8") as file:
+            for task, ranking in rankings.items():
+                for key, nearest in ranking.items():
+                    line = {"task": task, "key": key, "nearest": list(nearest)}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
     with whole_file(folder / "plan.jsonl") as draft:
         lines = (json.dumps(plain(unit), ensure_ascii=False) for unit in plan.units)
         draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -48,6 +56,27 @@ def read_units(folder: Path) -> tuple[Unit, ...]:
         return tuple(Unit(each["id"], each["cell"], tuple(each["keys"])) for each in map(json.loads, lines))
 
 
+def read_nearest(folder: Path) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return label of a task to the ranking of its exemplars; nothing if the run's exemplars were drawn.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    path = folder / _EXEMPLARS
+    rankings: dict[str, dict[str, tuple[str, ...]]] = {}
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for each in map(json.loads, lines):
+                rankings.setdefault(each["task"], {})[each["key"]] = tuple(each["nearest"])
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        message = f"{path}: expected a task, a key and its nearest exemplars on each line, got something else; "
+        message += "start a new run"
+        raise DataError(message) from error
+    return rankings
+
+
 def reopen(folder: Path) -> Plan:
     """Return the plan of a run from its folder, without checking it: for workers and for scoring again.
 
@@ -55,4 +84,4 @@ def reopen(folder: Path) -> Plan:
         DataError: there is no run, or its data cannot be read.
     """
     config = parse_config(read_run(folder)["config"], str(folder / "run.json"))
-    return make_plan(config, Plugins(map(Path, config.include_path)))
+    return with_nearest(make_plan(config, Plugins(map(Path, config.include_path))), read_nearest(folder))

@@ -88,8 +88,8 @@ sample_order = click.option(
 )
 exemplars = click.option(
     "--exemplars",
-    type=click.Choice(["per-sample", "fixed"]),
-    help="Draw exemplars for each query, or once.  [default: per-sample]",
+    type=click.Choice(["per-sample", "fixed", "rices"]),
+    help="Draw exemplars for each query, or once, or take those with the most similar pictures.  [default: per-sample]",
 )
 seed = click.option("--seed", type=int, help="Of every random choice.  [default: 0]")
 trials = click.option("--trials", type=int, metavar="N", help="Ask few-shot tasks N times, with other exemplars.")

@@ -57,6 +57,7 @@ def audit(**flags: Any) -> None:
     from kosmos_eval.plan import make_plan
     from kosmos_eval.plugins import Plugins
     from kosmos_eval.preflight import check_contents
+    from kosmos_eval.rices import rank_exemplars
     from kosmos_eval.worker import model_options, prepare_process
     from kosmos_eval.writing import write_json
 
@@ -66,6 +67,7 @@ def audit(**flags: Any) -> None:
     config = parse_config({**values, "limit": flags["n"], "report": ()}, "the command line")
     plan = make_plan(config, Plugins(map(Path, config.include_path)))
     weights = plan.model.fingerprint(model_options(plan.config))
+    plan = rank_exemplars(plan, weights)
     check_contents(plan)
     prepare_process(1)
     found = audit_model(plan, plan.model.load(model_options(plan.config)), tolerance=flags["tolerance"])

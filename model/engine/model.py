@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from kosmos_eval.errors import UsageError
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from kosmos_eval.language_model import ModelOptions
     from kosmos_eval.prompt import Image
     from kosmos_eval.request import Request, Response
@@ -46,6 +50,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 _MOST_NUMBERS = 1 << 27
 """Numbers in the embeddings of one window's prompts, 512 MB in float32."""
+
+_EMBEDDED_AT_ONCE = 128
 
 WAYS = {
     "one at a time": Way(share=False, rows=1),
@@ -142,6 +148,19 @@ class KosmosModel:
         other = copy(self)
         other._way = way if way.rows else replace(way, rows=self._batch_size)  # noqa: SLF001  the same class
         return other
+
+    def embed(self, images: Iterable[Image]) -> Iterator[NDArray[np.float32]]:
+        """Yield the mean of each image's embeddings, `[D]`, of length one; some images are encoded at a time.
+
+        Raises:
+            DataError: an image cannot be read.
+            UsageError: the model has no vision tower.
+        """
+        left = iter(images)
+        while chunk := list(islice(left, _EMBEDDED_AT_ONCE)):
+            for embeddings in self._images.features(chunk).float().cpu().numpy():
+                mean = embeddings.mean(axis=0, dtype=np.float64)
+                yield (mean / max(float(np.linalg.norm(mean)), np.finfo(np.float64).tiny)).astype(np.float32)
 
     def expect(self, images: Iterable[Image]) -> None:
         """Let pictures be decoded that are likely to be asked about after the requests that come now.
