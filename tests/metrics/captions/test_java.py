@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +16,6 @@ from kosmos_eval.metrics.captions import CAPTION_METRICS, caption_scores, java, 
 from kosmos_eval.metrics.captions.java import JavaError, Machine, machine, missing
 from kosmos_eval.metrics.captions.meteor import score, statistics
 from kosmos_eval.metrics.captions.ptb import ptb_tokens
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "meteor.json"
 
@@ -32,12 +29,12 @@ def shared() -> Machine:
 
 
 @pytest.fixture
-def no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr("kosmos_eval.metrics.captions.tokens.machine", lambda fresh=Machine(): fresh)
-    monkeypatch.setattr("kosmos_eval.metrics.captions.meteor.machine", lambda fresh=Machine(): fresh)
-    yield
+    fresh = Machine()
+    monkeypatch.setattr("kosmos_eval.metrics.captions.tokens.machine", lambda: fresh)
+    monkeypatch.setattr("kosmos_eval.metrics.captions.meteor.machine", lambda: fresh)
 
 
 def fake(code: str) -> list[str]:
@@ -75,7 +72,13 @@ def test_the_official_tokens_are_those_of_pycocoevalcap(shared: Machine) -> None
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer  # noqa: PLC0415  beside what starts Java
 
     assert shared is machine()
-    captions = ["A man's dog can't swim.", "two\nlines", "", "“Quoted” – in the U.S.", "a  (red) [square] 1 1/2 😀 é"]
+    captions = [
+        "A man's dog can't swim.",
+        "two\nlines",
+        "",
+        "“Quoted” \u2013 in the U.S.",
+        "a  (red) [square] 1 1/2 😀 é",
+    ]
     official = PTBTokenizer().tokenize({0: [{"caption": caption} for caption in captions]})[0]
     assert tokens.tokenise(captions) == official
     assert tokenizer_name() == tokens.OFFICIAL
@@ -115,7 +118,7 @@ def test_without_java_tokens_are_ours_and_meteor_and_spice_say_what_they_need() 
 
 
 @pytest.mark.usefixtures("no_java")
-def test_java_that_comes_later_is_used_then(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_java_that_comes_later_is_used_then(monkeypatch: pytest.MonkeyPatch) -> None:
     late = Machine()
     with pytest.raises(JavaError, match="no `java` on PATH"):
         late.version()

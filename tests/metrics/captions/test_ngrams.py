@@ -14,7 +14,26 @@ from kosmos_eval.metrics.captions.ngrams import bleu, cider, rouge_l
 if TYPE_CHECKING:
     from kosmos_eval.corpus import CorpusScore
 
-WORDS = "a the dog dogs cat running runs on in of green lawn grass red square large small man".split()
+WORDS = [
+    "a",
+    "the",
+    "dog",
+    "dogs",
+    "cat",
+    "running",
+    "runs",
+    "on",
+    "in",
+    "of",
+    "green",
+    "lawn",
+    "grass",
+    "red",
+    "square",
+    "large",
+    "small",
+    "man",
+]
 
 Corpus = tuple[list[str], list[list[str]]]
 
@@ -47,7 +66,7 @@ HARD: dict[str, Corpus] = {
 }
 
 
-def official(scorer: Any, corpus: Corpus, **settings: Any) -> tuple[Any, Any]:
+def official(scorer: Bleu | Cider | Rouge, corpus: Corpus, **settings: int) -> tuple[Any, Any]:
     candidates, references = corpus
     wanted = dict(enumerate(references))
     value, own = scorer.compute_score(wanted, {place: [given] for place, given in enumerate(candidates)}, **settings)

@@ -12,9 +12,29 @@ from pathlib import Path
 from pycocoevalcap.meteor.meteor import Meteor
 
 IMAGES = 60
-WORDS = (
-    "a the dog dogs cat running runs quickly on in of green lawn grass red square big large man person isn't".split()
-)
+WORDS = [
+    "a",
+    "the",
+    "dog",
+    "dogs",
+    "cat",
+    "running",
+    "runs",
+    "quickly",
+    "on",
+    "in",
+    "of",
+    "green",
+    "lawn",
+    "grass",
+    "red",
+    "square",
+    "big",
+    "large",
+    "man",
+    "person",
+    "isn't",
+]
 
 
 def main() -> None:
