@@ -116,6 +116,10 @@ class Flickr30kEntities(GroundingSettings):
             "A phrase of two categories is counted in each of them by the released code, and here in the first.",
             *DEVIATIONS,
         ),
+        exempt={
+            f"gold.{name}": "32 x 32 locations do not meet a box exactly, and the smallest boxes by less than half"
+            for name in ("recall_1", "recall_5", "recall_10", "ceiling")
+        },
     )
 
     split: str = "val"

@@ -39,7 +39,12 @@ DEVIATIONS = (
     "What separates exemplars, what ends an answer besides the end token, and its greatest length are choices too.",
 )
 
-EXEMPT = {"leak": "some questions name the choices, as people's do: is it above or below?"}
+_DISAGREE = "people disagree, and the answer that most of them give need not be that of three others"
+EXEMPT = {
+    "leak": "some questions name the choices, as people's do: is it above or below?",
+    "gold.vqa_accuracy": _DISAGREE,
+    "gold.vizwiz_accuracy": _DISAGREE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,7 @@ CODE = """
         @property
         def about(self):
             reasons = {"leak": {"leak": "the question names it"}, "blind": {"train:images": "shows none"}}
+            reasons |= dict.fromkeys(("half", "none"), {"gold.accuracy": "people disagree"})
             return About(exempt=reasons.get(self.fault, {}))
 
         def samples(self, split, source):
@@ -112,7 +113,7 @@ CODE = """
                 values = {"accuracy": 0.5 if self.fault == "pays" else 0.0, "rank": 3}
                 return Score(values, "unsure" if self.fault == "pays" else None)
             rank = 1 + sum(each > answer[sample.target] for each in answer)
-            value = 0.5 if self.fault == "half" else choice.share(sample.target)
+            value = {"half": 0.5, "quarter": 0.25, "none": 0.0}.get(self.fault, choice.share(sample.target))
             if self.fault == "generous":
                 value, rank = 1.0, 1
             values = {"accuracy": value * (2 if self.fault == "beyond" and sample.key == "val 5" else 1), "rank": rank}
@@ -158,7 +159,12 @@ def test_a_sound_task_passes_every_check(folder: Path) -> None:
         ("leaks", "leak", "sample val 0: the answer 'cold' stands in the prompt '<image>cold It is'"),
         ("ignores", "exemplars", "2-shot: expected exemplars in the prompts, got the 0-shot ones"),
         ("copies", "exemplars", "shows a near copy of its picture (bar train"),
-        ("half", "gold", "expected accuracy of the best answer to be 1.0, got 0.5"),
+        ("quarter", "gold", "expected accuracy of the best answer to be 1.0, got 0.25"),
+        (
+            "none",
+            "gold",
+            "bars@mini|0: expected accuracy of the best answers to be better than of none, got 0.0 and 0.0",
+        ),
         ("gold", "gold", "expected gold to be an index below 3"),
         ("lacks", "gold", "KeyError: 'rank'"),
         ("pays", "empty", "expected no answer to be unparsed or to earn nothing, it is read as 'unsure' and earns"),
@@ -182,6 +188,14 @@ def test_what_a_task_says_of_itself_is_no_failure_and_its_reason_is_shown(folder
     found = {check.name: check for check in proven(folder, "leak").checks}
     assert found["leak"].outcome == "n/a"
     assert found["leak"].detail.startswith("the question names it (sample val 0: the answer 'cold'")
+
+
+def test_a_metric_that_the_best_answer_does_not_bring_to_its_bound_has_its_reason_shown(folder: Path) -> None:
+    found = {check.name: check for check in proven(folder, "half").checks}["gold"]
+    assert (found.outcome, found.detail) == (
+        "pass",
+        "12 samples: the best answers earn full marks; not full: accuracy: people disagree",
+    )
 
 
 def test_a_reason_may_be_that_of_a_part_alone(folder: Path) -> None:

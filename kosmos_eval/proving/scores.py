@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.corpus_scoring import score_corpus
@@ -33,47 +34,61 @@ _PRINTED = 1e-6
 
 
 def prove_gold(subject: Subject) -> str:
-    """Prove that a perfect model earns full marks, at every shot count."""
+    """Prove that a perfect model earns full marks, at every shot count, or at least more than one that says nothing."""
     beside: dict[str, None] = {}
     for cell in subject.cells:
-        for name, (place, fault) in _short_of_full(subject, cell).items():
+        values = _values(subject, cell, subject.perfect(cell))
+        lacking = _short_of_full(subject, cell, values)
+        for name, (place, fault) in lacking.items():
             if f"gold.{name}" not in subject.exempt:
                 raise FaultError(place, fault)
             beside[f"{name}: {subject.exempt[f'gold.{name}']}"] = None
+        if lacking and cell is subject.cell:
+            nothing = _values(subject, cell, asked(cell, subject.labelled, empty))
+            _prove_better(subject, {name: values[name] for name in lacking}, nothing)
     others = f"; not full: {'; '.join(beside)}" if beside else ""
     return f"{len(subject.labelled)} samples: the best answers earn full marks{others}"
 
 
-def _short_of_full(subject: Subject, cell: Cell) -> dict[str, tuple[str, str]]:
+def _values(subject: Subject, cell: Cell, found: Sequence[Asked]) -> dict[str, float | None]:
+    """Return every metric over what was asked; `None` where one cannot be computed."""
+    means = {metric.name: fmean(each.score.values[metric.name] for each in found) for metric in subject.means}
+    if len(means) == len(subject.task.metrics):
+        return dict(means)
+    whole = score_corpus(cell, [(each.sample, each.score) for each in found]).whole
+    return {**means, **{name: measured.estimate.value for name, measured in whole.items()}}
+
+
+def _prove_better(subject: Subject, best: Mapping[str, float | None], nothing: Mapping[str, float | None]) -> None:
+    """Raise `FaultError` unless the best answers earn more than none by the metrics whose bounds they do not reach."""
+    better = {metric.name: metric.higher_is_better for metric in subject.task.metrics}
+    for name, value in best.items():
+        other = nothing[name]
+        if value is not None and other is not None and not (value > other if better[name] else value < other):
+            said = f"expected {name} of the best answers to be better than of none, got {value} and {other}"
+            raise FaultError(subject.cell.name, said)
+
+
+def _short_of_full(subject: Subject, cell: Cell, values: Mapping[str, float | None]) -> dict[str, tuple[str, str]]:
     """Return metric to the first place where it falls short of its bound, and how, of those that could be computed."""
     lacking: dict[str, tuple[str, str]] = {}
-    found = subject.perfect(cell)
     for metric in subject.means:
         best = _best(metric)
-        for each in found:
+        for each in subject.perfect(cell):
             value = each.score.values[metric.name]
             if abs(value - best) > _ROUNDING:
                 place = f"sample {each.sample.key}, {cell.shots}-shot"
                 said = f"expected {metric.name} of the best answer to be {best}, got {value}"
                 lacking.setdefault(metric.name, (place, f"{said} ({each.score.explanation})"))
-    values = corpus_values(cell, found)
     for metric in subject.task.metrics:
-        got, best = values.get(metric.name), _best(metric)
-        if got is not None and abs(got - best) > _PRINTED:
+        got, best = values[metric.name], _best(metric)
+        if metric.corpus and got is not None and abs(got - best) > _PRINTED:
             lacking[metric.name] = (cell.name, f"expected {metric.name} of the best answers to be {best}, got {got}")
     return lacking
 
 
 def _best(metric: Metric) -> float:
     return metric.upper if metric.higher_is_better else metric.lower
-
-
-def corpus_values(cell: Cell, found: Sequence[Asked]) -> dict[str, float | None]:
-    """Return the metrics of the whole corpus over what was asked; `None` where one cannot be computed."""
-    if not any(metric.corpus for metric in cell.task.metrics):
-        return {}
-    whole = score_corpus(cell, [(each.sample, each.score) for each in found]).whole
-    return {name: measured.estimate.value for name, measured in whole.items()}
 
 
 def prove_empty(subject: Subject) -> str:

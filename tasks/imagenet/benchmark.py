@@ -136,7 +136,6 @@ class ImageNet(HubSettings):
             "Top-5 is ours: the constrained answer and the four likeliest other names. Free text has no top-5.",
             "A name that classes share is right for each of them.",
         ),
-        exempt={"options": "beam search writes the answer, and the weights only rank the names behind it"},
     )
 
     split: str = "val"
