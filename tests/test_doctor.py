@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ def test_a_package_that_is_not_installed_is_missing_with_its_cure(monkeypatch: p
 
 
 def test_an_extra_that_is_not_installed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     found = by_name(doctor._extras())
     assert found["altair"].state == "optional"
     assert "kosmos-eval[train]" in found["altair"].cure

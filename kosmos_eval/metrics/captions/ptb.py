@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _KEPT = 65_536  # characters, of which there are no more that tokens can begin with
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
-_PLAIN = re.compile(r"[A-Za-z]{2,}(?=[ \n])")  # most of what captions hold: a word, and a space
+_PLAIN = re.compile(r"[A-Za-z]{2,}(?=,?[ \n])")  # most of what captions hold: a word, a comma perhaps, and a space
 _SPLIT = frozenset({"cannot", "gonna", "wanna", "gotta", "lemme", "gimme"})
 
 
