@@ -11,7 +11,7 @@ for the best share the point.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from kosmos_eval.choice import choose, weights_of
@@ -135,6 +135,11 @@ or `index.jsonl` beside pictures of panels: docs/data.md""",
         """Return the index of the candidate that is right."""
         assert sample.target is not None  # a perfect answer is asked for where the truth is known
         return sample.target
+
+    def shuffled(self, sample: RavenSample, order: Sequence[int]) -> RavenSample:
+        """Return the matrix with its candidates in another order."""
+        target = None if sample.target is None else order.index(sample.target)
+        return replace(sample, candidates=tuple(sample.candidates[place] for place in order), target=target)
 
     def score(self, sample: RavenSample, answer: tuple[float, ...]) -> Score:
         """Return whether the likeliest candidate is the right one; candidates are counted from 1.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from kosmos_eval.choice import By, weights_of
@@ -175,6 +175,15 @@ class VisDial:
         """Return weights that put the right answer first and the others in the order of their relevance."""
         relevance = sample.relevance or (0.0,) * len(sample.candidates)
         return [each + 2 * (place == sample.target) for place, each in enumerate(relevance)]
+
+    def shuffled(self, sample: VisDialSample, order: Sequence[int]) -> VisDialSample:
+        """Return the round with its candidates, and what was judged of them, in another order."""
+        return replace(
+            sample,
+            candidates=tuple(sample.candidates[place] for place in order),
+            relevance=tuple(sample.relevance[place] for place in order if sample.relevance),
+            target=None if sample.target is None else order.index(sample.target),
+        )
 
     def score(self, sample: VisDialSample, answer: tuple[float, ...]) -> RankedScore:
         """Return how high the right answer is ranked, and the NDCG where relevances were judged.
