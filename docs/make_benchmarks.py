@@ -81,12 +81,18 @@ def _section(task: Any) -> Iterator[str]:  # noqa: ANN401  as above
     settings = ((f"`{each.name}`", f"`{getattr(task, each.name)!r}`", said.get(each.name, "")) for each in fields(task))
     yield from _table(("setting", "default", "what it is"), settings)
     if notes.files:
-        yield from ["", f"Files for `--data DIR`:\n\n{notes.files}"]
+        yield from [
+            "",
+            "Files for `--data DIR`:",
+            "",
+            *(f"- {line.removeprefix('- ')}" for line in notes.files.splitlines()),
+        ]
     if notes.deviations:
         yield from ["", "Deviations and choices:", "", *(f"- {each}" for each in notes.deviations)]
     if notes.exempt:
         yield from ["", "What `validate` does not prove:", ""]
-        yield from (f"- {name}: {why}" for name, why in notes.exempt.items())
+        for why in dict.fromkeys(notes.exempt.values()):
+            yield f"- {_names(name for name, reason in notes.exempt.items() if reason == why)}: {why}"
 
 
 def _facts(task: Any, notes: About) -> Iterator[str]:  # noqa: ANN401  as above
