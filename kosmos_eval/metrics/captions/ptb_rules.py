@@ -124,6 +124,7 @@ _APOSTROPHE = f"(?:['{_CURLY}]|&apos;)"
 _MARK = f"(?:['`\x91\u2018\u201b{_CURLY}]|&apos;)"  # whatever people write for an apostrophe
 _PIECE = f"(?:[dDoOlL]{_MARK}[{_LETTERS}{_DIGITS}])?(?:[{_LETTERS}{_DIGITS}]|{_ACCENTED})+"
 _THING = f"{_PIECE}(?:[-_\u058a\u2010\u2011]{_PIECE})*"  # a word with hyphens
+_HYPHENED = r"[A-Za-z0-9][A-Za-z0-9.,\xad]*(?:-(?:[A-Za-z](?:\.[A-Za-z])+\.|[A-Za-z0-9\xad]+))+"
 _CAPITALS = "[A-Z]+(?:(?:[+&]|&amp;)[A-Z]+)+"
 _LONGEST_DASH = 4
 _TAG_NAME = "[A-Za-z][A-Za-z0-9_:.-]*"
@@ -193,6 +194,7 @@ def _abbreviations() -> list[Rule]:
         Rule("a", r"[A-Za-z](?:\.[A-Za-z])*\.", as_it_is),
         Rule(None, f"((?:{_WORD})\\.)[,;:\u3001]", _word),
         Rule(None, f"({_THING}\\.)[,;:\u3001]", _word),
+        Rule("a0", f"((?:{_HYPHENED})\\.)[,;:\u3001]", _word),
         Rule("a", f"({_CAPITALS}\\.)[,;:\u3001]", _word),
     ]
 
@@ -222,7 +224,7 @@ def _words() -> list[Rule]:
     endings = "bat|bmp|cpp|class|cgi|c|dll|docx?|exe|gif|gz|html?|h|jar|java|jpe?g|mov|mp3|pdf|php|pl|png|ppt|ps|py"
     endings += "|sql|tar|txt|wav|wm[va]|xml|x|zip"
     return [
-        Rule("a0", r"[A-Za-z0-9][A-Za-z0-9.,\xad]*(?:-(?:[A-Za-z](?:\.[A-Za-z])+\.|[A-Za-z0-9\xad]+))+", _word),
+        Rule("a0", _HYPHENED, _word),
         Rule("a0", rf"{hyphened}(?:\\?/{hyphened}){{1,2}}", as_it_is),
         Rule("a", _CAPITALS, _word),
         Rule("a", r"[cC]\+\+|[cCfF]#", as_it_is),
