@@ -76,8 +76,8 @@ def caption_scores(
 
     if not candidates:
         return {name: CorpusScore(None, unavailable="there are no captions") for name in metrics}
-    lines = tokenise([*candidates, *(each for known in references for each in known)])
-    given, rest = lines[: len(candidates)], iter(lines[len(candidates) :])
+    given = tokenise(candidates)  # apart, as coco-caption does it: the tokenizer sees what a caption's neighbour is
+    rest = iter(tokenise([each for known in references for each in known]))
     wanted = [list(islice(rest, len(known))) for known in references]
     scores = _scores(given, wanted, metrics)
     return {name: replace(score, made_with=tokenizer_name()) for name, score in scores.items()}

@@ -95,7 +95,7 @@ class Machine:
         return self._ask({"do": "java"})[0]
 
     def tokenise(self, captions: Sequence[str]) -> list[str]:
-        """Return the tokens of each caption, joined by spaces, punctuation included.
+        """Return the tokens of each caption, joined by spaces, punctuation included, as lines of one file.
 
         Args:
             captions: without a line break.
@@ -103,11 +103,7 @@ class Machine:
         Raises:
             JavaError: Java is missing, ended, did not answer in time, or lost a line.
         """
-        lines = []
-        for start in range(0, len(captions), _AT_A_TIME * 10):
-            part = list(captions[start : start + _AT_A_TIME * 10])
-            lines += self._checked({"do": "tokens", "captions": part}, len(part))
-        return lines
+        return self._checked({"do": "tokens", "captions": list(captions)}, len(captions))
 
     def align(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
         """Return METEOR's statistics of each tokenised candidate with its references, as its command writes them.

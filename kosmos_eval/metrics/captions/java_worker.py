@@ -42,14 +42,15 @@ class _Java:
         written = self._class("java.io.ByteArrayOutputStream")()
         console, autoflush = system.out, True
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", suffix=".txt") as file:
-            file.writelines(f"{caption}\n" for caption in captions)
+            file.write("\n".join(captions))
             file.flush()
             system.setOut(self._class("java.io.PrintStream")(written, autoflush, "UTF-8"))
             try:
                 self._class("edu.stanford.nlp.process.PTBTokenizer").main(["-preserveLines", "-lowerCase", file.name])
             finally:
                 system.setOut(console)
-        return bytes(written.toByteArray()).decode().split("\n")[:-1]
+        lines = bytes(written.toByteArray()).decode().split("\n")
+        return lines[: len(captions)] if not any(lines[len(captions) :]) else lines
 
     def meteor(self, captions: list[str], references: list[list[str]]) -> list[str]:
         """Return METEOR's line of statistics for each caption, as its `-stdio` writes for SCORE."""

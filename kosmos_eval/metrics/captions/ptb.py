@@ -19,7 +19,7 @@ from . import ptb_characters
 from .ptb_rules import as_it_is, characters, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _KEPT = 65_536  # characters, of which there are no more that tokens can begin with
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
@@ -45,12 +45,24 @@ def ptb_tokens(caption: str) -> list[str]:
         >>> ptb_tokens("A man's dog can't swim.")
         ['a', 'man', "'s", 'dog', 'ca', "n't", 'swim', '.']
     """
-    return [token.lower() for token in _written(caption + "\n")]
+    return ptb_lines([caption])[0]
 
 
-def _written(text: str) -> Iterator[str]:
-    place = 0
-    while place < len(text):
+def ptb_lines(captions: Sequence[str]) -> list[list[str]]:
+    """Return the tokens of each caption, all of them lines of one text: the end of one may depend on the next.
+
+    Args:
+        captions: without line breaks.
+    """
+    text, lines, start = "\n".join(captions), [], 0
+    for caption in captions:
+        lines.append([token.lower() for token in _written(text, start, start + len(caption))])
+        start += len(caption) + 1
+    return lines
+
+
+def _written(text: str, place: int, end: int) -> Iterator[str]:
+    while place < end:
         plain = _PLAIN.match(text, place)
         if plain and plain[0].lower() not in _SPLIT:
             yield plain[0]

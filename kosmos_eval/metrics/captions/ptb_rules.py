@@ -104,6 +104,10 @@ def _dash(token: str) -> str:
     return token if set(token) == {"-"} and (len(token) == 1 or len(token) > _LONGEST_DASH) else "--"
 
 
+def _stopped(token: str) -> str:
+    return f"{token}."
+
+
 def _nothing(_: str) -> str:
     return ""
 
@@ -171,7 +175,7 @@ def _contractions() -> list[Rule]:
         Rule("a", f"([A-Za-z\xad]*[A-MO-Za-mo-z]\xad*)[nN]{_MARK}[tT]", _word),
         Rule("a", f"[nN]{_MARK}[tT]", _not),
         Rule(f"'&{_CURLY}", f"({_APOSTROPHE}{ending})[^A-Za-z]", _apostrophe),
-        Rule(_CURLY, f"[{_CURLY}][mMsSdD]", _apostrophe),
+        Rule(f"'&{_CURLY}", f"{_APOSTROPHE}[mMsSdD]", _apostrophe),
         Rule(None, f"({_WORD}){_APOSTROPHE}{ending}", _word),
         Rule("a", f"[yY]{_APOSTROPHE}(?=[A-Za-z])", as_it_is),
         Rule(None, "|".join(marked), _word),
@@ -183,13 +187,14 @@ def _contractions() -> list[Rule]:
 def _abbreviations() -> list[Rule]:
     """Return the rules of words with a full stop."""
     capitalised = "|".join(form for word in _CAPITALISED.split() for form in (word, word.upper()))
-    firm = rf"(?:(?i:ph\.d|ed\.d|{'|'.join(_FIRM.split())})|{capitalised})\."
+    firm = rf"(?:(?i:ph\.d|ed\.d|{'|'.join(_FIRM.split())})|{capitalised})"
     openers = "|".join(form for word in _OPENERS.split() for form in (word, word.upper()))
     return [
         Rule(None, _WORD, _word),
-        Rule("a", f"({firm})[\\s\\S]{{2}}", as_it_is),
-        Rule("a", rf"{firm}|(?i:{'|'.join(_LOOSE.split())})\.", as_it_is),
-        Rule("a", f"((?i:{'|'.join(_BEFORE_NUMBERS.split())})\\.){_SPACE}?[{_DIGITS}]", as_it_is),
+        Rule("a", f"({firm}\\.)[\\s\\S]{{2}}", as_it_is),
+        Rule("a", rf"({firm})\.", _stopped),  # at the end of a text; its full stop is read again
+        Rule("a", rf"(?i:{'|'.join(_LOOSE.split())})\.", as_it_is),
+        Rule("a", f"((?i:{'|'.join(_BEFORE_NUMBERS.split())})\\.)(?:{_SPACE}|\n)?[{_DIGITS}]", as_it_is),
         Rule("a", rf"([A-Za-z])\.(?:{_SPACE}|\n)+(?:(?:{openers}|Mr\.|Ms\.)(?:{_SPACE}|\n)|{_TAG})", as_it_is),
         Rule("a", r"[A-Za-z](?:\.[A-Za-z])*\.", as_it_is),
         Rule(None, f"((?:{_WORD})\\.)[,;:\u3001]", _word),

@@ -85,12 +85,23 @@ def test_the_official_tokens_are_those_of_pycocoevalcap(shared: Machine) -> None
 
 
 @needs_java
-def test_a_caption_s_tokens_do_not_depend_on_its_neighbours(shared: Machine) -> None:
+def test_line_breaks_inside_a_caption_move_no_other_one(shared: Machine) -> None:
     assert shared is machine()
-    captions = ["a sign saying no.", "5 dogs", "a letter x.", "The end", "line\u2028break\x0b\r", "a caption", "\ud83d"]
-    together = tokens.tokenise(captions)
-    assert together == [tokens.tokenise([caption])[0] for caption in captions]
-    assert together[0] == "a sign saying no"
+    captions = ["line\u2028break\x0b\r", "a caption", "half \ud83d", "the end"]
+    assert tokens.tokenise(captions) == ["line break", "a caption", "half", "the end"]
+
+
+@needs_java
+def test_the_end_of_a_caption_sees_the_next_one_as_there(shared: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer  # noqa: PLC0415  beside what starts Java
+
+    captions = ["the letter K.", "A man", "the letter K.", "a sign saying no.", "5 dogs", "the etc.1"]
+    official = PTBTokenizer().tokenize({0: [{"caption": caption} for caption in captions]})[0]
+    assert official[:3] == ["the letter k", "a man", "the letter k."]
+    assert tokens.tokenise(captions) == official
+    assert shared._process is not None
+    monkeypatch.setattr(tokens, "machine", lambda: Machine(20, fake("raise SystemExit(1)")))
+    assert tokens.tokenise(captions) == official
 
 
 @needs_java

@@ -3,7 +3,7 @@
     python tests/metrics/golden/make_ptb.py
 
 The sentences are those of `ptb_hard.txt`, their chunks between spaces one by one, sentences drawn from pieces that are
-hard to tell apart, and every caption of the microworld.
+hard to tell apart, and every caption of the microworld; all in one text, as the end of one may depend on the next.
 """
 
 from __future__ import annotations
