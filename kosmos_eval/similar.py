@@ -74,7 +74,10 @@ def nearest(
         looks: digest to what the picture looks like from afar, of all pictures.
         count: of items for each query.
     """
-    step = max(1, _PRODUCTS // max(1, len(pool.shows)))
+    if not pool.shows:
+        yield from ((key, ()) for keys in queries.keys for key in keys)
+        return
+    step = max(1, _PRODUCTS // len(pool.shows))
     for start in range(0, len(queries.shows), step):
         chunk = queries.vectors[start : start + step]
         for place, products in enumerate(chunk @ pool.vectors.T, start):
@@ -101,7 +104,7 @@ class _Search:
 
     def nearest(self, key: str, count: int) -> tuple[str, ...]:
         """Return the keys of the items that are nearest to a query, the nearest first."""
-        width, whole = 4 * count + 32, len(self._products)
+        width, whole = count + 16, len(self._products)
         while True:
             width = min(width, whole)
             chosen = self._choose(key, count, width)

@@ -14,6 +14,7 @@ from kosmos_eval.proving.data import prove_contents, prove_determinism, prove_re
 from kosmos_eval.proving.prompts import prove_exemplars, prove_images, prove_leak
 from kosmos_eval.proving.scores import prove_bounds, prove_empty, prove_gold, prove_options
 from kosmos_eval.proving.subject import NotProvable, Subject
+from kosmos_eval.rices import rank_exemplars
 from kosmos_eval.selection import expand
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def validate(config: RunConfig) -> Iterator[Validation]:
     """Yield what comes of proving each task that a configuration names, one after the other.
 
     Args:
-        config: `tasks`, `data`, `settings`, `shots` and `seed` say what is tried, `limit` how many samples.
+        config: `tasks`, `data`, `settings`, `shots`, `exemplars` and `seed` say what is tried, `limit` how many
+            samples; a model is loaded only for exemplars that it chooses.
 
     Raises:
         UsageError: a name or setting is unknown.
@@ -101,7 +103,7 @@ def validate(config: RunConfig) -> Iterator[Validation]:
 
 def _validate(config: RunConfig, plugins: Plugins, version: int) -> Validation:
     try:
-        subject = Subject(make_plan(config, plugins), plugins)
+        subject = Subject(rank_exemplars(make_plan(config, plugins)), plugins)
     except Exception as error:  # noqa: BLE001  a defect of the task is what is looked for
         label = f"{config.tasks[0]}@mini" if config.data == "mini" else config.tasks[0]
         return Validation(label, version, (Check("samples", "fail", _fault(error)),))

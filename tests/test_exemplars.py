@@ -19,7 +19,7 @@ from kosmos_eval.prompt import Image
 from kosmos_eval.task import Sample
 
 if TYPE_CHECKING:
-    from kosmos_eval.exemplars import ExemplarPolicy
+    from kosmos_eval.exemplars import DrawPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +46,12 @@ def keys(drawn: tuple[Shown, ...]) -> list[str]:
 
 some = settings(max_examples=20)
 seeds = st.integers(-5, 2**40)
-policies: st.SearchStrategy[ExemplarPolicy] = st.sampled_from(["per-sample", "fixed"])
+policies: st.SearchStrategy[DrawPolicy] = st.sampled_from(["per-sample", "fixed"])
 
 
 @some
 @given(st.data(), seeds, st.integers(1, 6), policies)
-def test_the_order_of_the_pool_does_not_matter(data: st.DataObject, seed: int, k: int, policy: ExemplarPolicy) -> None:
+def test_the_order_of_the_pool_does_not_matter(data: st.DataObject, seed: int, k: int, policy: DrawPolicy) -> None:
     items = plain(9)
     shuffled = data.draw(st.permutations(items))
     query = data.draw(st.sampled_from([*items, Shown(key="stranger")]))
@@ -61,7 +61,7 @@ def test_the_order_of_the_pool_does_not_matter(data: st.DataObject, seed: int, k
 
 @some
 @given(st.lists(st.integers(0, 20), max_size=8), seeds, policies)
-def test_what_other_samples_were_given_does_not_matter(others: list[int], seed: int, policy: ExemplarPolicy) -> None:
+def test_what_other_samples_were_given_does_not_matter(others: list[int], seed: int, policy: DrawPolicy) -> None:
     items = pictured(21, 7)
     pool, used = ExemplarPool(items), ExemplarPool(items)
     for other in others:
@@ -73,7 +73,7 @@ def test_what_other_samples_were_given_does_not_matter(others: list[int], seed: 
 
 @some
 @given(seeds, st.integers(1, 8), policies)
-def test_fewer_shots_are_the_first_of_more(seed: int, k: int, policy: ExemplarPolicy) -> None:
+def test_fewer_shots_are_the_first_of_more(seed: int, k: int, policy: DrawPolicy) -> None:
     pool, query = ExemplarPool(pictured(30, 10)), Shown(key="item 3", image=image(3))
     whole = pool.draw(query, 8, seed=seed, task="t", policy=policy)
     assert pool.draw(query, k, seed=seed, task="t", policy=policy) == whole[:k]
@@ -81,9 +81,7 @@ def test_fewer_shots_are_the_first_of_more(seed: int, k: int, policy: ExemplarPo
 
 @some
 @given(seeds, policies)
-def test_the_query_and_its_picture_are_never_drawn_whatever_key_they_hide_under(
-    seed: int, policy: ExemplarPolicy
-) -> None:
+def test_the_query_and_its_picture_are_never_drawn_whatever_key_they_hide_under(seed: int, policy: DrawPolicy) -> None:
     items = pictured(12, 4)
     pool = ExemplarPool(items)
     for query in items:
@@ -96,7 +94,7 @@ def test_the_query_and_its_picture_are_never_drawn_whatever_key_they_hide_under(
 def test_a_query_without_a_picture_is_not_drawn_for_itself_either() -> None:
     items = plain(6)
     pool = ExemplarPool(items)
-    policy: ExemplarPolicy
+    policy: DrawPolicy
     for policy in ("per-sample", "fixed"):
         for query in items:
             assert query.key not in keys(pool.draw(query, 5, seed=0, task="t", policy=policy))
@@ -146,7 +144,7 @@ def test_unlabelled_items_are_no_exemplars() -> None:
 
 
 @pytest.mark.parametrize("policy", ["per-sample", "fixed"])
-def test_a_pool_that_is_too_small_is_said_with_its_size(policy: ExemplarPolicy) -> None:
+def test_a_pool_that_is_too_small_is_said_with_its_size(policy: DrawPolicy) -> None:
     items = pictured(6, 3)
     expected = "birds: expected 5 exemplars for sample item 0, but the exemplar split has only 4 labelled items besides"
     with pytest.raises(DataError, match=expected):

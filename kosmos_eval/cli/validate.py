@@ -27,8 +27,11 @@ from kosmos_eval.errors import DataError
 @click.option(
     "-f", "--shots", callback=asked.counts, default="0,2", show_default=True, metavar="COUNTS", help="Shot counts."
 )
+@asked.exemplars
 @asked.seed
 @asked.settings
+@options.model
+@options.model_args
 @options.include_path
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write what was found as JSON, too."
@@ -39,14 +42,14 @@ def validate(**flags: Any) -> None:
     The best answers must earn full marks and no answer nothing, whatever the order of options; prompts must show the
     images and not the answer; exemplars must be neither the query nor near copies of its picture; splits must share
     nothing; and what is read, asked and written must be the same the second time. Ends with code 65 when something
-    does not hold, naming the sample.
+    does not hold, naming the sample. A model is loaded only for --exemplars rices, which are chosen by it.
     """
     from kosmos_eval.config import parse_config
     from kosmos_eval.validate import as_text
     from kosmos_eval.validate import validate as validate_tasks
     from kosmos_eval.writing import write_json
 
-    names = ("data", "shots", "seed", "settings", "include_path")
+    names = ("data", "shots", "exemplars", "seed", "settings", "model", "model_args", "include_path")
     values = {name: flags[name] for name in names if flags[name] is not None}
     tasks = [part.strip() for text in flags["tasks"] for part in text.split(",") if part.strip()]
     config = parse_config({**values, "tasks": tasks, "limit": flags["n"], "report": ()}, "the command line")

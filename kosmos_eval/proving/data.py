@@ -13,6 +13,7 @@ from kosmos_eval.errors import UsageError
 from kosmos_eval.journal import Journal, JournalReader, UnitTiming
 from kosmos_eval.plan import Unit, make_plan
 from kosmos_eval.record import SCHEMA_VERSION, load
+from kosmos_eval.rices import rank_exemplars
 from kosmos_eval.scoring import plain, score_cell, score_whole
 from kosmos_eval.selection import splits_of
 from kosmos_eval.writing import write_json, write_results
@@ -82,7 +83,7 @@ def _unreadable(subject: Subject) -> list[str]:
 
 def prove_determinism(subject: Subject) -> str:
     """Prove that reading and asking once more gives the same samples and the same requests."""
-    again = make_plan(subject.plan.config, subject.plugins)
+    again = rank_exemplars(make_plan(subject.plan.config, subject.plugins))
     for before, after in zip(subject.cells, again.cells, strict=True):
         if list(before.samples) != list(after.samples):
             raise FaultError(before.name, "expected the same samples when they are read twice, got others")

@@ -3,18 +3,21 @@
 The task `letters` asks in two stages (a hint, then the answer), some of its samples share an image and some answers
 cannot be read. The model `scripted` computes its answers from the prompt alone. Environment variables make it slow,
 make it fail, make single requests too big for it (`SCRIPTED_TOO_BIG="Generate letter 4?,Score letter 7?"`), or make
-its weights differ.
+its weights differ. It embeds pictures so that each shade of a split is like the same one of the other, and shades are
+the less alike the farther apart they are; each load and each picture is a line in the file of `SCRIPTED_EMBED_LOG`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import PIL.Image
 
 from kosmos_eval.errors import DataError
@@ -26,6 +29,8 @@ from kosmos_eval.task import Score as SampleScore
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from kosmos_eval.data.source import Source, SourceKind
     from kosmos_eval.request import Request, Response
@@ -106,6 +111,13 @@ class ScriptedModel:
                     log.write(f"{digest}\n")
             yield number, self._failed(request) or _answer(request, digest)
 
+    def embed(self, images: Iterable[Image]) -> Iterator[NDArray[np.float32]]:
+        for image in images:
+            _note(f"embed {image.name}")
+            red, green, *_ = image.load().tobytes()
+            angle = (red - 16 * (green > 0)) / 64
+            yield np.array([math.cos(angle), math.sin(angle)], np.float32)
+
     def _failed(self, request: Request) -> Failed | None:
         last = f"{type(request).__name__} {request.prompt.parts[-1]}"
         return Failed("expected a smaller one, got this;\nshrink it") if last in self.too_big else None
@@ -123,7 +135,14 @@ def _answer(request: Request, digest: str) -> Response:
     return Scored(tuple(rows))
 
 
+def _note(line: str) -> None:
+    if (log := os.environ.get("SCRIPTED_EMBED_LOG")) is not None:
+        with open(log, "a", encoding="utf-8") as file:  # noqa: PTH123  one short line, appended whole
+            file.write(f"{line}\n")
+
+
 def _load(_options: ModelOptions) -> ScriptedModel:
+    _note("load")
     return ScriptedModel()
 
 

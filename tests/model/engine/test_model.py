@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from operator import length_hint
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,3 +155,22 @@ def test_bfloat16_answers_stay_near_float32_ones(
     ((_, near),) = KosmosModel(model.to(torch.bfloat16), tokenizer).answer([(0, request)])
     for one, other in zip(exact.continuations, near.continuations, strict=True):  # type: ignore[union-attr]  # a Score has a Scored
         assert other.total == pytest.approx(one.total, abs=0.5)
+
+
+def test_a_picture_s_vector_is_the_same_in_any_company(
+    model: Kosmos, tokenizer: SegmentTokenizer, make_picture: Callable[[int], Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [make_picture(number) for number in range(7)]
+    [alone] = KosmosModel(model, tokenizer).embed(pictures[3:4])
+    mean = KosmosModel(model, tokenizer)._images.features(pictures[3:4])[0].double().mean(dim=0)
+    assert torch.allclose(torch.from_numpy(alone).double(), mean / mean.norm(), atol=1e-6)
+    assert alone.dtype == "float32"
+    for at_once in (128, 2, 1):
+        monkeypatch.setattr("kosmos_eval.model.engine.model._EMBEDDED_AT_ONCE", at_once)
+        left = iter([*pictures, pictures[3]])
+        vectors = KosmosModel(model, tokenizer).embed(left)
+        first = next(vectors)
+        assert length_hint(left) == max(0, 8 - at_once)  # no more is taken than is encoded
+        rest = list(vectors)
+        assert abs(float(first @ first) - 1) < 1e-6
+        assert rest[2].tobytes() == rest[6].tobytes() == alone.tobytes()
