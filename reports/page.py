@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .samples import SamplesView
 
 CATEGORY_LIMIT = 100
+_TITLE_TASKS = 4
 _HEAD = (
     ("model", ("model.name", "config.model")),
     ("model fingerprint", ("model.fingerprint",)),
@@ -218,7 +219,7 @@ def build_page(record: RunRecord) -> Page:
         cells.setdefault(cell.task, []).append(cell)
     model = _find(record.run, ("model.name", "config.model")) or "unnamed model"
     return Page(
-        title=f"{model}: {', '.join(by_task) or 'no results'}",
+        title=f"{model}: {_named(tuple(by_task))}",
         head=tuple(Fact(name, _head_text(name, _find(record.run, places))) for name, places in _HEAD),
         command=run_command(record.run.get("config", {})),
         warnings=_warnings(record.cells),
@@ -226,6 +227,13 @@ def build_page(record: RunRecord) -> Page:
         pictures=album.pictures,
         details=tuple((name, tuple(_flat(value))) for name, value in record.run.items() if value not in (None, {}, [])),
     )
+
+
+def _named(tasks: Sequence[str]) -> str:
+    """Return the tasks as a title has them: by name while they are few, else their number."""
+    if len(tasks) > _TITLE_TASKS:
+        return f"{len(tasks)} tasks"
+    return ", ".join(tasks) or "no results"
 
 
 def _all_metrics(cells: Sequence[CellResult]) -> Iterator[MetricResult]:
