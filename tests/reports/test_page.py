@@ -92,8 +92,8 @@ def test_what_a_run_does_not_say_is_not_made_up(make: Make) -> None:
 
 
 def test_a_title_names_a_few_tasks_and_counts_many(make: Make) -> None:
-    assert build_page(make.record(*map(make.cell, "abcd"))).title == "unnamed model: a, b, c, d"
-    assert build_page(make.record(*map(make.cell, "abcde"))).title == "unnamed model: 5 tasks"
+    assert build_page(make.record(*map(make.cell, "abcd"))).title == "kosmos-tiny: a, b, c, d"
+    assert build_page(make.record(*map(make.cell, "abcde"))).title == "kosmos-tiny: 5 tasks"
 
 
 def test_all_else_that_the_run_recorded_is_listed(make: Make) -> None:
