@@ -43,6 +43,31 @@ class Continuation:
 
 
 @dataclass(frozen=True, slots=True)
+class WholeText:
+    """That a prompt and what follows it are one text, read as lm-eval's `hf` model reads it.
+
+    Spaces at the prompt's end belong to the continuation, and both become tokens together: what comes behind as many
+    tokens as the prompt has alone is scored. So a continuation may go on in the middle of a word. A sequence of tokens
+    alone that is too long loses its beginning; one with images fails.
+
+    Attributes:
+        begin: whether `<s>` stands in front; it does anyway where there is no prompt.
+        most: tokens that are read at once; `None` is the model's positions.
+        rolling: the continuation is scored from its own `<s>` on, however long: in windows of `most` tokens, each as
+            full as can be, of which every token is scored once. There is no prompt.
+    """
+
+    begin: bool = True
+    most: int | None = None
+    rolling: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most is not None and self.most < 1:
+            message = f"expected most to be None (the model's positions) or at least 1, got {self.most}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
     """Continue a prompt.
 
@@ -54,6 +79,7 @@ class Generate:
         length_penalty: beam scores are divided by length to this power.
         no_repeat_ngram: no n-gram of this many tokens is written twice; 0 is off.
         constraint: the answer must be one of these texts, none of them blank; `None` is free.
+        whole: how the prompt is cut where it leaves no room for the answer; `None` does not cut it.
     """
 
     prompt: Prompt
@@ -63,6 +89,7 @@ class Generate:
     length_penalty: float = 1.0
     no_repeat_ngram: int = 0
     constraint: tuple[str, ...] | None = None
+    whole: WholeText | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -84,6 +111,9 @@ class Generate:
         if blank := [text for text in self.constraint or () if not text.strip()]:
             message = f"expected the texts of constraint to have characters, got {blank[0]!r}"
             raise ValueError(message)
+        if self.whole is not None and self.whole.rolling:
+            message = "expected whole.rolling to be False where nothing is scored, got True"
+            raise ValueError(message)
         object.__setattr__(self, "length_penalty", float(self.length_penalty))  # 1 == 1.0, so their digests are one
 
     @property
@@ -99,14 +129,20 @@ class Score:
     Attributes:
         prompt: what all continuations share.
         continuations: at least one; duplicates are allowed and score alike.
+        whole: how prompt and continuation are read as one text; `None` reads each as a text of its own.
     """
 
     prompt: Prompt
     continuations: tuple[Continuation, ...]
+    whole: WholeText | None = None
 
     def __post_init__(self) -> None:
         if not self.continuations:
             message = "expected at least one continuation to score, got none"
+            raise ValueError(message)
+        rolling = self.whole is not None and self.whole.rolling
+        if rolling and (self.prompt.parts or any(each.lead.parts for each in self.continuations)):
+            message = "expected no prompt and no lead in front of a text that is scored in windows, got one"
             raise ValueError(message)
 
     @property
@@ -208,8 +244,11 @@ def _canonical(value: object) -> object:
     match value:
         case Prompt():
             return [{"image": part.digest} if isinstance(part, Image) else part for part in value.parts]
-        case Generate() | Score() | Continuation():
-            return {name: _canonical(getattr(value, name)) for name in value.__dataclass_fields__}
+        case Generate() | Score() | Continuation() | WholeText():
+            values = {name: getattr(value, name) for name in value.__dataclass_fields__}
+            if values.get("whole", value) is None:  # as it was before there was such a field
+                del values["whole"]
+            return {name: _canonical(each) for name, each in values.items()}
         case tuple():
             return [_canonical(item) for item in value]
         case _:

@@ -22,6 +22,7 @@ from kosmos_eval.request import (
     LogLikelihood,
     Score,
     Scored,
+    WholeText,
     request_digest,
     response_from_json,
     response_to_json,
@@ -49,6 +50,7 @@ SCORE = Score(PROMPT, (Continuation("yes", lead=Prompt.of(image(2))), Continuati
         ({"stop": ("a", "")}, r"expected stop to be a tuple of texts with characters, got \('a', ''\)"),
         ({"stop": "\n"}, r"expected stop to be a tuple of texts with characters, got '\\n'"),
         ({"constraint": ()}, "expected constraint to be None"),
+        ({"whole": WholeText(rolling=True)}, "expected whole.rolling to be False where nothing is scored, got True"),
     ],
 )
 def test_a_generation_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -67,6 +69,18 @@ def test_scoring_needs_a_continuation() -> None:
         Score(PROMPT, ())
 
 
+@pytest.mark.parametrize("lead", [Prompt(), Prompt.of("see")])
+def test_a_text_in_windows_has_no_prompt(lead: Prompt) -> None:
+    prompt = Prompt() if lead.parts else PROMPT
+    with pytest.raises(ValueError, match="expected no prompt and no lead in front of a text that is scored in windows"):
+        Score(prompt, (Continuation("yes", lead),), WholeText(rolling=True))
+
+
+def test_at_least_one_token_is_read_at_once() -> None:
+    with pytest.raises(ValueError, match="expected most to be None"):
+        WholeText(most=0)
+
+
 OTHERS: list[Request] = [
     replace(GENERATE, prompt=Prompt.of("see ", image(3), " what?")),
     replace(GENERATE, prompt=Prompt.of("see", image(1), " what?")),
@@ -80,12 +94,15 @@ OTHERS: list[Request] = [
     replace(GENERATE, no_repeat_ngram=3),
     replace(GENERATE, constraint=("no", "yes")),
     replace(GENERATE, constraint=None),
+    *(replace(GENERATE, whole=WholeText(begin, most)) for begin in (True, False) for most in (None, 9)),
     SCORE,
     replace(SCORE, prompt=Prompt.of("see")),
     replace(SCORE, continuations=SCORE.continuations[::-1]),
     replace(SCORE, continuations=SCORE.continuations[:1]),
     replace(SCORE, continuations=(Continuation("yes", lead=Prompt.of(image(4))), Continuation("no"))),
     replace(SCORE, continuations=(Continuation("yes "), Continuation("no"))),
+    replace(SCORE, whole=WholeText()),
+    *(Score(Prompt(), (Continuation("no"),), whole) for whole in (None, WholeText(), WholeText(rolling=True))),
 ]
 
 
@@ -119,6 +136,12 @@ def test_the_digest_is_spelt_out_so_that_old_journals_stay_readable() -> None:
     request = Score(Prompt.of("café"), (Continuation("no"),))
     spelt = '["Score", {"continuations": [{"lead": [], "text": "no"}], "prompt": ["café"]}]'
     assert request_digest(request) == hashlib.sha256(spelt.encode()).hexdigest()
+    spelt = (
+        '["Generate", {"constraint": null, "length_penalty": 1.0, "max_new_tokens": 4, "no_repeat_ngram": 0, '
+        '"num_beams": 1, "prompt": ["café"], "stop": ["."]}]'
+    )
+    generate = Generate(Prompt.of("café"), 4, (".",))
+    assert request_digest(generate) == hashlib.sha256(spelt.encode()).hexdigest()
 
 
 numbers = st.floats(allow_nan=False) | st.sampled_from([math.inf, -math.inf])

@@ -12,11 +12,12 @@ from .constraint import TrieMaker
 from .generate import GenerateJob
 from .layout import ImageTable, LayoutMaker
 from .score import Branch, ScoreJob
+from .whole_text import WholeTexts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kosmos_eval.request import Continuation, Request
+    from kosmos_eval.request import Continuation, Request, Score
 
     from ..config import KosmosConfig
     from .layout import SegmentTokenizer
@@ -53,6 +54,7 @@ class Intake:
     def __init__(self, tokenizer: SegmentTokenizer, config: KosmosConfig) -> None:
         """Keep what layouts depend on."""
         self._maker = LayoutMaker(tokenizer, config.image_tokens)
+        self._whole = WholeTexts(self._maker, tokenizer.bos, config.decoder)
         self._tries = TrieMaker(self._maker, tokenizer.eos)
         self._reach = config.decoder.max_positions if config.decoder.positions == "sinusoidal" else None
         """The longest sequence that positions allow, `None` if they go on."""
@@ -64,30 +66,46 @@ class Intake:
             DataError: an image cannot be read, or a continuation has no tokens.
             UsageError: its constraint cannot be kept to.
         """
-        prompt = self._maker.sequence(request.prompt, window.table)
         if isinstance(request, Generate):
-            if self._excess(len(prompt)):
-                return self._too_long(len(prompt))
-            room = self._reach - len(prompt) + 1 if self._reach is not None else request.max_new_tokens
-            most = min(request.max_new_tokens, room)
-            trie = self._tries.trie(request, most)
-            job = GenerateJob(
-                number,
-                prompt,
-                trie.longest if trie else most,
-                request.stop,
-                request.no_repeat_ngram,
-                beams=request.num_beams,
-                length_penalty=request.length_penalty,
-                constraint=trie.root if trie else None,
-            )
-            window.generate.setdefault(request.num_beams, []).append(job)
-            return None
-        score_job = ScoreJob(number, prompt, tuple(self._branch(each, window.table) for each in request.continuations))
-        if self._excess(score_job.longest):
-            return self._too_long(score_job.longest)
-        window.score.append(score_job)
+            return self._take_generate(number, request, window)
+        job = self._score_job(number, request, window.table)
+        if isinstance(job, Failed):
+            return job
+        if self._excess(job.longest):
+            return self._too_long(job.longest)
+        window.score.append(job)
         return None
+
+    def _take_generate(self, number: int, request: Generate, window: Window) -> Failed | None:
+        if request.whole is None:
+            prompt = self._maker.sequence(request.prompt, window.table)
+        elif isinstance(cut := self._whole.prompt(request, request.whole, window.table), Failed):
+            return cut
+        else:
+            prompt = cut
+        if self._excess(len(prompt)):
+            return self._too_long(len(prompt))
+        room = self._reach - len(prompt) + 1 if self._reach is not None else request.max_new_tokens
+        most = min(request.max_new_tokens, room)
+        trie = self._tries.trie(request, most)
+        job = GenerateJob(
+            number,
+            prompt,
+            trie.longest if trie else most,
+            request.stop,
+            request.no_repeat_ngram,
+            beams=request.num_beams,
+            length_penalty=request.length_penalty,
+            constraint=trie.root if trie else None,
+        )
+        window.generate.setdefault(request.num_beams, []).append(job)
+        return None
+
+    def _score_job(self, number: int, request: Score, table: ImageTable) -> ScoreJob | Failed:
+        if request.whole is not None:
+            return self._whole.score_job(number, request, request.whole, table)
+        prompt = self._maker.sequence(request.prompt, table)
+        return ScoreJob(number, prompt, tuple(self._branch(each, table) for each in request.continuations))
 
     def _branch(self, continuation: Continuation, table: ImageTable) -> Branch:
         text = self._maker.text(continuation.text)

@@ -9,6 +9,7 @@ Axes: D width, V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from kosmos_eval.request import LogLikelihood, Scored
 
 from .forward import Forward, Reader, Way, normalisers
-from .tree import PrefixTree, rows_alone, rows_shared
+from .tree import ROOT, PrefixTree, rows_alone, rows_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ class Branch:
     Attributes:
         layout: lead and continuation.
         scored: tokens at its end that are scored.
-        characters: of the continuation's text.
+        characters: of the continuation's whole text.
     """
 
     layout: Layout
@@ -50,13 +51,19 @@ class ScoreJob:
 
     Attributes:
         number: the caller's own.
-        prompt: what all branches share.
+        prompt: what all branches share; empty where each branch is a whole sequence, with more than what is scored.
         branches: at least one.
+        windows: of each continuation, how many branches it is: windows of one text, one after the other.
     """
 
     number: int
     prompt: Layout
     branches: tuple[Branch, ...]
+    windows: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.windows:
+            object.__setattr__(self, "windows", (1,) * len(self.branches))
 
     @property
     def longest(self) -> int:
@@ -88,10 +95,10 @@ class Planted:
         sources: list[int] = []
         tokens: list[int] = []
         for job in jobs:
-            stem = self.tree.add(job.prompt.symbols)[-1]
+            stem = self.tree.add(job.prompt.symbols)[-1:]
             for branch in job.branches:
                 symbols = branch.layout.symbols
-                nodes = [stem, *self.tree.add(symbols[:-1], stem)]
+                nodes = [*stem, *self.tree.add(symbols[:-1], stem[0] if stem else ROOT)]
                 sources += nodes[-branch.scored :]
                 tokens += symbols[-branch.scored :]
                 ends.append(nodes[-1])
@@ -140,13 +147,15 @@ class Planted:
         """Return the log-likelihoods of a job that is complete."""
         likelihoods = []
         end = int(self._firsts[number])
-        for branch in self._jobs[number].branches:
-            begin, end = end, end + branch.scored
+        branches = iter(self._jobs[number].branches)
+        for count in self._jobs[number].windows:
+            windows = list(islice(branches, count))
+            begin, end = end, end + sum(window.scored for window in windows)
             likelihoods.append(
                 LogLikelihood(
-                    tokens=branch.layout.symbols[-branch.scored :],
+                    tokens=tuple(token for each in windows for token in each.layout.symbols[-each.scored :]),
                     logprobs=tuple(self._logprobs[begin:end].tolist()),
-                    characters=branch.characters,
+                    characters=windows[0].characters,
                     greedy=bool(self._greedy[begin:end].all()),
                 )
             )
