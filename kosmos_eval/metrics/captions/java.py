@@ -61,7 +61,7 @@ def missing() -> str:
     if java_command() is None:
         return "no `java` on PATH; install a Java runtime, 8 or later (Debian: apt install default-jre-headless)"
     if importlib.util.find_spec("jpype") is None:
-        return "JPype is not installed; pip install 'kosmos-eval[captions]'"
+        return "JPype is not installed; pip install jpype1"
     try:
         jars()
     except JavaError as error:
