@@ -25,7 +25,7 @@ from kosmos_eval.near_copies import see
 from kosmos_eval.plan import with_nearest
 from kosmos_eval.preflight import in_windows
 from kosmos_eval.similar import Items, group_by_show, mean_vectors, nearest
-from kosmos_eval.vector_cache import VectorCache
+from kosmos_eval.vector_cache import VectorCache, tell
 from kosmos_eval.worker import model_options, prepare_process
 
 if TYPE_CHECKING:
@@ -174,6 +174,9 @@ class _Vectors:
             if wanted:
                 vectors = vectors if vectors.shape[1] else np.empty((len(places), known.shape[1]), np.float32)
                 vectors[[place for _, place in wanted]] = known[[row for row, _ in wanted]]
+        if len(missing) > _KEPT_AT_ONCE:  # which may take long
+            kept = f"later runs find the vectors in {self._cache.folder}"
+            tell(f"{len(missing):,} pictures are encoded to compare them; {kept}")
         left = iter(tuple(missing))
         while digests := list(islice(left, _KEPT_AT_ONCE)):
             made = dict(zip(digests, self._embed([images[digest] for digest in digests]), strict=True))

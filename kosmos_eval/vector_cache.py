@@ -37,8 +37,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "kosmos-eval"
 
 
+def tell(what: str) -> None:
+    """Say something on stderr, in one line."""
+    sys.stderr.write(f"kosmos-eval: {' '.join(what.split())}\n")
+    sys.stderr.flush()
+
+
 class VectorCache:
-    """The vectors of one model, unit vectors of float32, in files of the cache folder."""
+    """The vectors of one model, unit vectors of float32, in files of the cache folder.
+
+    Attributes:
+        folder: of these files; it need not be there.
+    """
 
     def __init__(self, identity: str) -> None:
         """Know the folder; nothing is read or made yet.
@@ -46,18 +56,18 @@ class VectorCache:
         Args:
             identity: of everything that vectors depend on beside the picture.
         """
-        self._folder = cache_folder() / "vectors" / hashlib.sha256(identity.encode()).hexdigest()[:32]
+        self.folder = cache_folder() / "vectors" / hashlib.sha256(identity.encode()).hexdigest()[:32]
         self._told = False
 
     def read(self) -> Iterator[tuple[Sequence[str], NDArray[np.float32]]]:
         """Yield digests and their vectors `[N, D]`, file by file."""
-        for path in sorted(self._folder.glob("*.npz")):
+        for path in sorted(self.folder.glob("*.npz")):
             try:
                 digests, vectors = _read(path)
             except FileNotFoundError:
                 continue  # another run found it broken
             except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                self._tell(f"{path} is broken ({str(error) or type(error).__name__}); its vectors are made again")
+                tell(f"{path} is broken ({str(error) or type(error).__name__}); its vectors are made again")
                 path.unlink(missing_ok=True)
                 continue
             yield digests, vectors
@@ -68,19 +78,14 @@ class VectorCache:
             return
         known = np.frombuffer(bytes.fromhex("".join(vectors)), np.uint8).reshape(-1, _DIGEST_BYTES)
         try:
-            with whole_file(self._folder / f"{uuid.uuid4().hex}.npz") as draft, draft.open("wb") as file:
+            with whole_file(self.folder / f"{uuid.uuid4().hex}.npz") as draft, draft.open("wb") as file:
                 np.savez(file, digests=known, vectors=np.stack(list(vectors.values())))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             if not self._told:
-                self._tell(f"pictures' vectors cannot be kept in {self._folder} ({error.strerror})")
+                tell(f"pictures' vectors cannot be kept in {self.folder} ({error.strerror})")
             self._told = True
-
-    @staticmethod
-    def _tell(what: str) -> None:
-        sys.stderr.write(f"kosmos-eval: {' '.join(what.split())}\n")
-        sys.stderr.flush()
 
 
 def _read(path: Path) -> tuple[Sequence[str], NDArray[np.float32]]:

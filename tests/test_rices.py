@@ -144,6 +144,19 @@ def test_vectors_are_made_once_and_used_by_later_runs(log: Path, tmp_path: Path)
     assert noted(log)["embed"] == 56
 
 
+def test_much_work_is_announced_and_kept_in_pieces(
+    cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kosmos_eval.rices._KEPT_AT_ONCE", 5)
+    rank_exemplars(planned())
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2  # the queries' pictures, and the exemplars'
+    assert said[0].startswith("kosmos-eval: 14 pictures are encoded to compare them; later runs find the vectors in ")
+    assert len(list(cache.rglob("*.npz"))) == 6
+    rank_exemplars(planned())
+    assert capsys.readouterr().err == ""
+
+
 def test_a_broken_cache_is_made_again_with_one_line(log: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = rank_exemplars(planned())
     for broken in cache.rglob("*.npz"):
