@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+import os
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
@@ -41,7 +42,9 @@ def find_path(folder: Path, name: str, *, within: Sequence[str] = (), cure: str 
     """
     found = find_if_there(folder, name, within=within)
     if found is None:
-        message = f"expected {name} in {folder} or a sub-folder of it, found none{f'; {cure}' if cure else ''}"
+        shut = [place for place in _places(folder, within) if _is_there(place) and not os.access(place, os.X_OK)]
+        note = f" ({shut[0]} may not be entered: change its permissions)" if shut else ""
+        message = f"expected {name} in {folder} or a sub-folder of it, found none{note}{f'; {cure}' if cure else ''}"
         raise DataError(message)
     return found
 
@@ -50,18 +53,53 @@ def find_if_there(folder: Path, name: str, *, within: Sequence[str] = ()) -> Pat
     """Return where a file or folder of that name lies, as `find_path` does; `None` if it is nowhere.
 
     Raises:
-        DataError: it is there in several places.
+        DataError: it is there in several places, or the folder may not be read.
     """
-    if (folder / name).exists():
+    if _is_there(folder / name):
         return folder / name
-    # Sub-folders of a sub-folder are not listed: there may be a hundred thousand pictures beside them.
-    places = [entry for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
-    places += [folder / each for each in within]
-    found = sorted({(place / name).resolve() for place in places if (place / name).exists()})
+    found = sorted({(place / name).resolve() for place in _places(folder, within) if _is_there(place / name)})
     if len(found) > 1:
         message = f"expected one {name} in {folder}, got {' and '.join(map(str, found))}; remove or rename one"
         raise DataError(message)
     return found[0] if found else None
+
+
+def _places(folder: Path, within: Sequence[str]) -> list[Path]:
+    # Sub-folders of a sub-folder are not listed: there may be a hundred thousand pictures beside them.
+    return [folder / each.name for each in list_folder(folder) if each.is_folder] + [folder / each for each in within]
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is such a file or folder; nothing is seen in a folder that may not be entered."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+class Listed(NamedTuple):
+    """What lies in a folder: its name, and whether it is a folder itself."""
+
+    name: str
+    is_folder: bool
+
+
+def list_folder(folder: Path) -> list[Listed]:
+    """Return what lies in a folder, in alphabetical order; nothing where there is no such folder.
+
+    Folders are told from files without a look at each of 50,000.
+
+    Raises:
+        DataError: the folder may not be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Listed(entry.name, entry.is_dir()) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        message = f"{folder}: cannot be read ({error.strerror or error}); change its permissions or copy it again"
+        raise DataError(message) from error
 
 
 def read_text(path: Path) -> str:
@@ -192,7 +230,7 @@ def find_pictures(folder: Path, wanted: Iterable[tuple[str, str]], cure: str = "
         cure: how to get them, for the message.
 
     Raises:
-        DataError: a picture is missing; the first is named, and all are counted.
+        DataError: a picture is missing; the first is named, and all are counted. Or a folder may not be read.
     """
     listed: dict[Path, frozenset[str]] = {}
     found: dict[str, Image] = {}
@@ -202,8 +240,7 @@ def find_pictures(folder: Path, wanted: Iterable[tuple[str, str]], cure: str = "
             continue
         path = folder / name
         if path.parent not in listed:
-            there = path.parent.iterdir() if path.parent.is_dir() else ()
-            listed[path.parent] = frozenset(entry.name for entry in there)
+            listed[path.parent] = frozenset(each.name for each in list_folder(path.parent))
         if path.name in listed[path.parent]:
             found[name] = Image.from_file(path)
         else:

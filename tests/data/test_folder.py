@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 
 from kosmos_eval.data.folder import (
     find_if_there,
     find_path,
+    find_pictures,
+    list_folder,
     read_field,
     read_json,
     read_json_lines,
@@ -14,9 +17,6 @@ from kosmos_eval.data.folder import (
     read_table,
 )
 from kosmos_eval.errors import DataError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_file_is_found_in_the_folder_one_level_down_and_where_archives_put_it(tmp_path: Path) -> None:
@@ -52,6 +52,61 @@ def test_a_place_reached_in_two_ways_is_one_place(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error_that_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected a\.json in .*, found none; get it from the authors$"):
         find_path(tmp_path, "a.json", cure="get it from the authors")
+
+
+def shut(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a folder be one that may be neither entered nor listed, for root too."""
+    exists, scandir = Path.exists, os.scandir
+
+    def denied() -> PermissionError:
+        return PermissionError(13, "Permission denied")
+
+    def exists_unless_shut(path: Path) -> bool:
+        if folder in path.parents:
+            raise denied()
+        return exists(path)
+
+    def scandir_unless_shut(path: Path) -> object:
+        if path == folder:
+            raise denied()
+        return scandir(path)
+
+    monkeypatch.setattr(Path, "exists", exists_unless_shut)
+    monkeypatch.setattr(os, "scandir", scandir_unless_shut)
+    monkeypatch.setattr(os, "access", lambda path, mode: bool(mode) and path != folder)
+
+
+def test_a_sub_folder_that_may_not_be_entered_is_passed_over_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("lost+found", "new"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "new" / "a.json").touch()
+    shut(monkeypatch, tmp_path / "lost+found")
+    assert find_path(tmp_path, "a.json") == tmp_path / "new" / "a.json"
+    assert find_if_there(tmp_path, "b.json") is None
+    with pytest.raises(DataError, match=r"found none \(.*/lost\+found may not be entered: change its permissions\)"):
+        find_path(tmp_path, "b.json")
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut(monkeypatch, tmp_path)
+    for read in (
+        lambda: list_folder(tmp_path),
+        lambda: find_if_there(tmp_path, "a.json"),
+        lambda: find_pictures(tmp_path, [("item 1", "1.jpg")]),
+    ):
+        with pytest.raises(DataError, match=rf"^{tmp_path}: cannot be read \(Permission denied\); change its perm"):
+            read()
+
+
+def test_a_folder_is_listed_by_name_and_one_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a.txt").touch()
+    assert list_folder(tmp_path) == [("a.txt", False), ("b", True)]
+    assert list_folder(tmp_path / "none") == list_folder(tmp_path / "a.txt") == []
 
 
 @pytest.mark.parametrize(
