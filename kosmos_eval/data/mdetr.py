@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 CURE = "it is in mdetr_annotations.tar.gz of zenodo.org/record/4729015"
 
-_WITHIN = ("annotations/mdetr_annotations", "data/mdetr_annotations")
+_WITHIN = ("annotations/mdetr_annotations", "data/mdetr_annotations", "mdetr_annotations/OpenSource")
 _SIDES = 4
+_MOST = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,18 @@ def read_entries(folder: Path, name: str) -> list[Entry]:
         message = f'{path}: expected "images" to have entries, got none; unpack it again'
         raise DataError(message)
     regions: dict[str, list[Region]] = {key: [] for key in images}
+    seen: set[str] = set()
     for number, record in enumerate(read_field(values, "annotations", list, str(path))):
         where = f"{path.name}: entry {number} of annotations"
         key = read_id(record, "image_id", where)
         if key not in regions:
             message = f"{where}: expected image_id to be an id of images, got {key}; unpack {path.name} again"
             raise DataError(message)
+        own = read_id(record, "id", where) if "id" in record else ""
+        if own and own in seen:
+            message = f"{where}: expected each id of annotations once, got {own} twice; unpack {path.name} again"
+            raise DataError(message)
+        seen.add(own)
         regions[key].append(Region(record, read_box(record, where)))
     return [_entry(record, key, f"{path.name}: image {key}", regions[key]) for key, record in images.items()]
 
@@ -101,11 +108,19 @@ def _entry(record: Mapping[str, Any], key: str, where: str, regions: Sequence[Re
         where=where,
         key=key,
         record=record,
-        file_name=read_field(record, "file_name", str, where),
+        file_name=_file_name(record, where),
         size=Size(_side(record, "width", where), _side(record, "height", where)),
         caption=checked_text(read_field(record, "caption", str, where), where),
         regions=tuple(regions),
     )
+
+
+def _file_name(record: Mapping[str, Any], where: str) -> str:
+    name = read_field(record, "file_name", str, where)
+    if not name.strip():
+        message = f'{where}: expected "file_name" to name its picture, got {name!r}; unpack the file again'
+        raise DataError(message)
+    return name
 
 
 def read_id(record: object, name: str, where: str) -> str:
@@ -130,12 +145,16 @@ def read_box(record: object, where: str) -> Box:
     if len(values) == _SIDES and all(_is_number(each) for each in values) and min(values[2:]) >= 0:
         left, top, width, height = map(float, values)
         return Box(left, top, width + left, height + top)
-    message = f'{where}: expected "bbox" to be left, top, width and height in pixels, got {values!r:.60}'
+    message = (
+        f'{where}: expected "bbox" to be left, top, width and height in pixels, got {values!r:.60}; '
+        f"unpack the file again"
+    )
     raise DataError(message)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # A whole number of hundreds of digits is no side of a box, and none that `math.isfinite` takes.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST < value < _MOST
 
 
 def _side(record: Mapping[str, Any], name: str, where: str) -> float:
@@ -143,7 +162,7 @@ def _side(record: Mapping[str, Any], name: str, where: str) -> float:
     value = record.get(name)
     try:
         side = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
-    except ValueError:
+    except (ValueError, OverflowError):
         side = 0.0
     if not (math.isfinite(side) and side > 0):
         message = f'{where}: expected "{name}" to be the picture\'s in pixels, got {value!r:.40}'
