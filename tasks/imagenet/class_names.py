@@ -13,6 +13,7 @@ the order of the labels everywhere but in the development kit.
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,7 @@ Synonyms = Literal["first", "all"]
 SYNONYMS: tuple[Synonyms, ...] = ("first", "all")
 
 _WNID = re.compile(r"n\d{8}")
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, NotImplementedError, OverflowError, MemoryError, zlib.error)
 _KEYED = re.compile(r"(n\d{8})[\s:]+(.*\S)")
 
 
@@ -158,6 +160,7 @@ def read_kit(path: Path) -> dict[int, KitClass]:
         DataError: the file is missing, or not the development kit's.
     """
     from scipy.io import loadmat  # noqa: PLC0415  takes a quarter of a second to import, and only this file needs it
+    from scipy.io.matlab import MatReadError  # noqa: PLC0415  as above
 
     try:
         rows: Any = loadmat(path, squeeze_me=True)["synsets"]
@@ -166,6 +169,6 @@ def read_kit(path: Path) -> dict[int, KitClass]:
             for row in rows.ravel()
             if int(row["num_children"]) == 0  # inner nodes of WordNet are no classes
         }
-    except (OSError, ValueError, KeyError, TypeError, IndexError, NotImplementedError) as error:
+    except (OSError, *_UNREADABLE, MatReadError) as error:
         message = f"{path}: expected the synsets of ILSVRC2012's development kit ({error}); unpack it again"
         raise DataError(message) from error

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from kosmos_eval.data.folder import find_if_there, find_path, read_field, read_lines, read_table
+from kosmos_eval.data.folder import find_if_there, find_path, list_folder, read_field, read_lines, read_table
 from kosmos_eval.data.hub import hub_class_names, hub_rows
 from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
@@ -35,6 +34,7 @@ _NAMES = (
     "imagenet_classes.txt",
     "meta.mat",
 )
+_UNPACKED = "ILSVRC2012_val_"
 _SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".webp"})
 _KIT = "ILSVRC2012_validation_ground_truth.txt"
 _NUMBERED = re.compile(r"(\d+)$")
@@ -56,7 +56,8 @@ def find_class_names(folder: Path, named: str, synonyms: Synonyms) -> ClassNames
     """
     cure = (
         "put LOC_synset_mapping.txt (kaggle.com/c/imagenet-object-localization-challenge), imagenet_class_index.json, "
-        "synset_words.txt or a list of names there, or name a file: --set imagenet.class_names=FILE"
+        "synset_words.txt or a list of names there, unpack ILSVRC2012_devkit_t12.tar.gz there for its meta.mat, or "
+        "name a file: --set imagenet.class_names=FILE"
     )
     return read_class_names(_find(folder, (named,) if named else _NAMES, cure), synonyms)
 
@@ -74,22 +75,32 @@ def read_folder(folder: Path, split: str, classes: ClassNames, *, labels: str, p
     Raises:
         DataError: something is missing or does not fit; all is checked before the first photograph is returned.
     """
-    place = _find(folder, FOLDERS[split], "unpack ILSVRC2012's photographs there, as they are or a sub-folder a class")
-    with os.scandir(place) as entries:  # tells folders from files without a look at each of 50,000
-        there = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+    place = _find_photographs(folder, split)
+    there = [each for each in list_folder(place) if not each.name.startswith(".")]
     trees = [name for name, is_folder in there if is_folder]
     loose = [name for name, is_folder in there if not is_folder and _is_picture(name)]
+    if place == folder:  # the archive was unpacked here, beside the development kit and what else there may be
+        trees = []
+        loose = [name for name in loose if name.startswith(_UNPACKED)]
+    if not trees and not loose:
+        message = f"{place}: expected photographs ({', '.join(sorted(_SUFFIXES))}), found none; unpack them there"
+        raise DataError(message)
     if trees and loose:
         message = (
             f"{place}: expected photographs beside each other or in a sub-folder a class, got both "
             f"({loose[0]}, {trees[0]}/); move one kind elsewhere"
         )
         raise DataError(message)
-    found = _tree(place, trees, classes, per_class) if trees else _flat(folder, place, loose, classes, labels)
-    if not found:
-        message = f"{place}: expected photographs ({', '.join(sorted(_SUFFIXES))}), found none; unpack them there"
-        raise DataError(message)
-    return _keyed(found)
+    return _keyed(_tree(place, trees, classes, per_class) if trees else _flat(folder, place, loose, classes, labels))
+
+
+def _find_photographs(folder: Path, split: str) -> Path:
+    """Return the folder of a split's photographs: by its name, or the user's own, where val was unpacked as it is."""
+    if split == "val" and not any(find_if_there(folder, name, within=_WITHIN) for name in FOLDERS[split]):
+        for name, is_folder in list_folder(folder):
+            if name.startswith(_UNPACKED) and _is_picture(name) and not is_folder:
+                return folder
+    return _find(folder, FOLDERS[split], "unpack ILSVRC2012's photographs there, as they are or a sub-folder a class")
 
 
 def _is_picture(name: str) -> bool:
@@ -150,7 +161,7 @@ def _tree(place: Path, trees: list[str], classes: ClassNames, per_class: int | N
             )
             raise DataError(message)
         tree = place / name
-        files = sorted(each.name for each in tree.iterdir() if _is_picture(each.name))
+        files = [each.name for each in list_folder(tree) if _is_picture(each.name)]
         if not files:
             message = f"{tree}: expected photographs ({', '.join(sorted(_SUFFIXES))}), found none; unpack them again"
             raise DataError(message)
@@ -177,7 +188,7 @@ def _flat(folder: Path, place: Path, files: list[str], classes: ClassNames, labe
         known[key] = file
     unlabelled = sorted(file for key, file in known.items() if key not in given)
     if unlabelled:
-        message = f"{path}: expected a label of {unlabelled[0]}, got none ({len(unlabelled)} have none)"
+        message = f"{path}: expected a label of {unlabelled[0]}, got none ({len(unlabelled)} have none); get it again"
         raise DataError(message)
     missing = [key for key in given if key not in known]
     if missing:
@@ -209,8 +220,10 @@ class _Labels:
             DataError: there is no such class, or the photograph has a label already.
         """
         if target is None or not 0 <= target < len(self.classes.names):
-            cure = "" if self.index else "; its names have no ids: use LOC_synset_mapping.txt"
-            message = f"{where}: expected the label of a class of {self.classes.origin}, got {said!r:.60}{cure}"
+            cure = "its names have no ids: use LOC_synset_mapping.txt"
+            if self.index:
+                cure = "take both files from one release"
+            message = f"{where}: expected the label of a class of {self.classes.origin}, got {said!r:.60}; {cure}"
             raise DataError(message)
         if key in self.given:
             message = f"{where}: expected each photograph once, got {key} twice; remove one"

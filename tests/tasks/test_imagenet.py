@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import datasets
@@ -125,6 +126,18 @@ def test_the_photographs_are_found_where_archives_put_them(tree: Path, place: st
     check(read(tree))
 
 
+def test_the_archive_may_be_unpacked_beside_the_development_kit(flat: Path) -> None:
+    (flat / "LOC_synset_mapping.txt").unlink()
+    write_kit(flat / "ILSVRC2012_devkit_t12" / "data")
+    (flat / "notes.png").write_bytes(b"x")
+    for path in (flat / "val").iterdir():
+        path.rename(flat / path.name)
+    (flat / "val").rmdir()
+    check(read(flat))
+    with pytest.raises(DataError, match=r"expected train in .*, found none; unpack ILSVRC2012's photographs there"):
+        read(flat, "train")
+
+
 def test_names_of_files_that_repeat_are_told_apart_by_their_folder(tree: Path) -> None:
     for path in (tree / "val").glob("*/*.JPEG"):
         if path.name != "ILSVRC2012_val_00000004.JPEG":
@@ -151,9 +164,14 @@ def test_the_development_kit_s_own_numbers_are_not_taken_for_the_order_of_the_id
         read(flat)
 
 
-def test_a_broken_kit_is_an_error_that_names_it(flat: Path) -> None:
+@pytest.mark.parametrize("kept", [0, 100, 700])
+def test_a_broken_kit_is_an_error_that_names_it(flat: Path, kept: int) -> None:
     write_kit(flat / "data")
-    (flat / "data" / "meta.mat").write_bytes(b"no MATLAB file" * 20)
+    meta = flat / "data" / "meta.mat"
+    meta.write_bytes(meta.read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"meta\.mat: expected the synsets of ILSVRC2012's development kit"):
+        read(flat)
+    meta.write_bytes(b"no MATLAB file" * 20)
     with pytest.raises(DataError, match=r"meta\.mat: expected the synsets of ILSVRC2012's development kit"):
         read(flat)
 
@@ -238,6 +256,17 @@ def test_missing_files_are_named_with_a_cure(tmp_path: Path) -> None:
     (tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG").write_bytes(b"x")
     with pytest.raises(DataError, match=r"expected LOC_val_solution\.csv in .*imagenet\.labels=FILE"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_an_empty_folder_or_a_file_in_its_place_is_an_error(tree: Path, *, is_file: bool) -> None:
+    shutil.rmtree(tree / "val")
+    if is_file:
+        (tree / "val").touch()
+    else:
+        (tree / "val").mkdir()
+    with pytest.raises(DataError, match=r"/val: expected photographs \(\.bmp, .*\), found none; unpack them there"):
+        read(tree)
 
 
 def test_an_empty_sub_folder_and_a_mixture_are_errors(tree: Path) -> None:
