@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from kosmos_eval.data.folder import find_if_there, find_path, find_pictures, read_field, read_lines
+from kosmos_eval.data.folder import find_if_there, find_path, find_pictures, list_folder, read_field, read_lines
 from kosmos_eval.data.hub import hub_class_names, hub_rows
 from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
@@ -66,6 +66,9 @@ def read_folder(folder: Path, split: str, pairs: Iterable[Pair], count: int, ord
     """
     listing = find_if_there(folder, "images.txt", within=("CUB_200_2011",))
     cub = _read_cub(listing.parent) if listing else {}
+    if not listing and (part := find_if_there(folder, "train_test_split.txt", within=("CUB_200_2011",))):
+        message = f"{part.parent}: expected images.txt beside {part.name}, found none; unpack CUB_200_2011.tgz again"
+        raise DataError(message)
     found = []
     for pair in pairs:
         for target, bird in enumerate(pair.birds):
@@ -76,7 +79,7 @@ def read_folder(folder: Path, split: str, pairs: Iterable[Pair], count: int, ord
                 pictures = find_pictures(listing.parent / "images", wanted, "unpack CUB_200_2011.tgz again")
             else:
                 place = _own_folder(folder, bird, cub=bool(cub))
-                names = order(each.name for each in place.iterdir() if _is_picture(each))
+                names = order(each.name for each in list_folder(place) if _is_picture(place / each.name))
                 names = names[:count] if split == "test" else names[count : 2 * count]
                 pictures = {name: Image.from_file(place / name) for name in names}
             found += [make_sample(_key(pair, bird, name), image, pair, target) for name, image in pictures.items()]
@@ -130,10 +133,11 @@ def _read_cub(folder: Path) -> dict[str, dict[str, str]]:
     for number, name in images.items():
         label, part = labels[number], _FLAGS.get(parts[number])
         if label not in classes:
-            message = f"{folder / 'image_class_labels.txt'}: expected a class of classes.txt for {name}, got {label!r}"
+            path = folder / "image_class_labels.txt"
+            message = f"{path}: expected a class of classes.txt for {name}, got {label!r}; {cure}"
             raise DataError(message)
         if part is None:
-            message = f"{folder / 'train_test_split.txt'}: expected 0 or 1 for {name}, got {parts[number]!r}"
+            message = f"{folder / 'train_test_split.txt'}: expected 0 or 1 for {name}, got {parts[number]!r}; {cure}"
             raise DataError(message)
         found[_plain(classes[label])][name] = part
     return found
@@ -145,7 +149,9 @@ def _columns(path: Path) -> dict[str, str]:
     for where, line in read_lines(path):
         key, *rest = line.split(maxsplit=1)
         if not rest:
-            message = f"{path}: {where.rpartition(': ')[2]}: expected a number and a value, got {line!r:.60}"
+            message = (
+                f"{path}: {where.rpartition(': ')[2]}: expected a number and a value, got {line!r:.60}; unpack it again"
+            )
             raise DataError(message)
         if key in found:
             message = f"{path}: expected each number once, got {key} twice; unpack CUB_200_2011.tgz again"

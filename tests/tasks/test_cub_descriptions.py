@@ -217,6 +217,12 @@ def test_a_missing_file_or_picture_is_an_error_that_names_it(official: Path) -> 
         read(official)
 
 
+def test_cub_without_its_list_of_pictures_is_not_taken_for_folders_of_pictures(official: Path) -> None:
+    (official / "CUB_200_2011" / "images.txt").unlink()
+    with pytest.raises(DataError, match=r"CUB_200_2011: expected images\.txt beside train_test_split\.txt, found none"):
+        read(official)
+
+
 def test_an_unknown_split_or_value_is_an_error(official: Path) -> None:
     with pytest.raises(UnknownNameError, match="no split of cub_descriptions named 'val'"):
         read(official, split="val")
