@@ -34,6 +34,11 @@ class Corners(NamedTuple):
     last: int
 
 
+def has_area(box: Box) -> bool:
+    """Return whether a box has an area inside the picture; one with a side that is not a number has none."""
+    return max(box.left, 0.0) < min(box.right, 1.0) and max(box.top, 0.0) < min(box.bottom, 1.0)
+
+
 def locations_of(box: Box, rule: Literal["unilm", "transformers"] = "unilm") -> Corners:
     """Return the two locations that stand for a box.
 
@@ -51,7 +56,7 @@ def locations_of(box: Box, rule: Literal["unilm", "transformers"] = "unilm") -> 
     """
     left, top = max(box.left, 0.0), max(box.top, 0.0)
     right, bottom = min(box.right, 1.0), min(box.bottom, 1.0)
-    if not (left < right and top < bottom):
+    if not has_area(box):
         message = f"expected a box (left, top, right, bottom) with an area inside the picture, got {tuple(box)}"
         raise ValueError(message)
     first = _place(_floor(left), _floor(top))

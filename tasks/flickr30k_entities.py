@@ -14,17 +14,18 @@ it keeps one.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from xml.etree import ElementTree as ET
 
-from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_lines
+from kosmos_eval.data.folder import find_if_there, find_path, find_pictures, read_field, read_lines
 from kosmos_eval.data.mdetr import find_picture_folder, read_entries, read_id
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.grounding import DEVIATIONS, GROUNDING, GroundingSettings, checked_text, object_text, phrase_text
-from kosmos_eval.locations import Box
+from kosmos_eval.locations import Box, has_area
 from kosmos_eval.metrics.boxes import HIT, Size, best_overlap, boxes_of, ceiling, in_pixels, in_shares, shown_box
 from kosmos_eval.microworld.grounding import phrased_captions
 from kosmos_eval.microworld.scene import SIDE
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from kosmos_eval.data.mdetr import Entry
+    from kosmos_eval.data.mdetr import Entry, Region
     from kosmos_eval.data.source import Source, SourceKind
     from kosmos_eval.prompt import Image
     from kosmos_eval.request import Request, Response
@@ -52,6 +53,7 @@ _WITHIN = (
     "flickr30k/flickr30k-images",
     "flickr30k_entities/annotations",
 )
+_FOLDERS = ("Sentences", "Annotations")
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^\s/\]]+)*)\s+([^\]]*)\]")
 _RELEASED = "microsoft/unilm 768a3c87, kosmos-2/evaluation/flickr_entities/flickr_entities_evaluate.py"
 
@@ -230,16 +232,11 @@ class _Entities:
 def _find_entities(folder: Path, truth: str) -> _Entities:
     """Return the folders to read: Sentences wherever it is, Annotations where it gives the boxes."""
     cure = "unpack annotations.zip of github.com/BryanPlummer/flickr30k_entities, or set truth to mdetr"
-    found: dict[str, Path | None] = {}
-    for name in ("Sentences", "Annotations"):
-        try:
-            found[name] = find_path(folder, name, within=_WITHIN, cure=cure)
-        except DataError:
-            if truth == "entities":
-                raise
-            found[name] = None
-    sentences = found["Sentences"]
-    return _Entities(sentences, found["Annotations"] if sentences is not None and truth != "mdetr" else None)
+    if truth == "entities":
+        sentences, annotations = (find_path(folder, name, within=_WITHIN, cure=cure) for name in _FOLDERS)
+        return _Entities(sentences, annotations)
+    there, boxes = (find_if_there(folder, name, within=_WITHIN) for name in _FOLDERS)
+    return _Entities(there, boxes if there is not None and truth != "mdetr" else None)
 
 
 def _read_folder(folder: Path, split: str, entities: _Entities) -> list[PhraseSample]:
@@ -262,7 +259,9 @@ def _read_folder(folder: Path, split: str, entities: _Entities) -> list[PhraseSa
             phrase = entry.caption[start:end]
             key = f"{picture}_{sentence}_{number}"
             if key in seen:
-                message = f"{entry.where}: expected sentence {sentence} of picture {picture} once, got it again"
+                message = (
+                    f"{entry.where}: expected sentence {sentence} of picture {picture} once, got it again; remove one"
+                )
                 raise DataError(message)
             seen.add(key)
             if phrase not in known:
@@ -271,6 +270,12 @@ def _read_folder(folder: Path, split: str, entities: _Entities) -> list[PhraseSa
                 )
                 raise DataError(message)
             truth = known[phrase]
+            if not any(has_area(in_shares(box, entry.size)) for box in truth.boxes):
+                message = (
+                    f"{entry.where}: expected the phrase {phrase!r} to have a box with an area inside the picture, got "
+                    f"{' and '.join(map(shown_box, truth.boxes))}; mend it, or unpack the files again"
+                )
+                raise DataError(message)
             samples.append(
                 PhraseSample(
                     key=key,
@@ -283,6 +288,9 @@ def _read_folder(folder: Path, split: str, entities: _Entities) -> list[PhraseSa
                     truths=truth.boxes,
                 )
             )
+    if not samples:
+        message = f'{entries[0].where}: expected phrases in "tokens_positive_eval", got none anywhere; unpack it again'
+        raise DataError(message)
     return samples
 
 
@@ -311,10 +319,15 @@ def _own_truths(entry: Entry, spans: Sequence[tuple[int, int]]) -> dict[str, _Tr
     """Return phrase to what MDETR's file says of it; of a phrase that is said twice, of the first."""
     known: dict[str, _Truth] = {}
     for start, end in spans:
-        boxes = [region.box for region in entry.regions if [start, end] in region.record.get("tokens_positive", ())]
+        boxes = [region.box for region in entry.regions if [start, end] in _meant(region, entry.where)]
         if boxes:
             known.setdefault(entry.caption[start:end], _Truth(tuple(boxes)))
     return known
+
+
+def _meant(region: Region, where: str) -> list[Any]:
+    """Return the pieces of the caption that speak of a box; none where the file leaves them out."""
+    return read_field(region.record, "tokens_positive", list, where) if "tokens_positive" in region.record else []
 
 
 def _with_entities(own: dict[str, _Truth], said: Sequence[_Said], annotations: Path | None) -> dict[str, _Truth]:
@@ -338,7 +351,7 @@ def _with_entities(own: dict[str, _Truth], said: Sequence[_Said], annotations: P
 def _annotated_phrases(path: Path, sentence: str, where: str) -> list[_Said]:
     lines = _sentences(path)
     if not (sentence.isdecimal() and int(sentence) < len(lines)):
-        message = f"{where}: expected a sentence {sentence} in Sentences/{path.name}, got {len(lines)} sentences"
+        message = f"{where}: expected a sentence {sentence} in {path}, got {len(lines)} sentences; unpack it again"
         raise DataError(message)
     return [
         _Said(entity, categories.strip("/").partition("/")[0], " ".join(words.split()))
@@ -360,15 +373,24 @@ def _annotated_boxes(path: Path) -> dict[str, tuple[Box, ...]]:
         for thing in root.iter("object"):
             corners = thing.find("bndbox")
             if corners is not None and len(corners):
-                sides = (float(corners.findtext(name, "")) for name in ("xmin", "ymin", "xmax", "ymax"))
-                box = Box(*sides)
+                box = Box(*(_side(corners.findtext(name, "")) for name in ("xmin", "ymin", "xmax", "ymax")))
                 for name in thing.iter("name"):
                     entity = (name.text or "").strip()
                     boxes[entity] = (*boxes.get(entity, ()), box)
     except (OSError, ValueError, ET.ParseError) as error:
-        message = f"{path}: expected an annotation of Flickr30k Entities, which cannot be read ({error})"
+        message = (
+            f"{path}: expected an annotation of Flickr30k Entities, which cannot be read ({error}); unpack it again"
+        )
         raise DataError(message) from error
     return boxes
+
+
+def _side(text: str) -> float:
+    side = float(text)
+    if math.isfinite(side):
+        return side
+    message = f"a side of a box is {text}"
+    raise ValueError(message)
 
 
 if TYPE_CHECKING:

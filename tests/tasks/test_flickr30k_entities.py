@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import PIL.Image
@@ -199,7 +200,7 @@ def test_what_is_wrong_in_flickr30k_entities_is_said(entities: Path) -> None:
     values = file()
     values["images"][0]["sentence_id"] = 7
     write(entities, values)
-    with pytest.raises(DataError, match=r"image 5: expected a sentence 7 in Sentences/36979.txt, got 3 sentences"):
+    with pytest.raises(DataError, match=r"image 5: expected a sentence 7 in .*/Sentences/36979.txt, got 3 sentences"):
         read(entities)
     write(entities, file())
     path = entities / "flickr30k_entities" / "Annotations" / "36979.xml"
@@ -208,6 +209,49 @@ def test_what_is_wrong_in_flickr30k_entities_is_said(entities: Path) -> None:
         read(entities)
     path.unlink()
     with pytest.raises(DataError, match=r"36979.xml: expected an annotation"):
+        read(entities)
+
+
+@pytest.mark.parametrize("box", [[1, 2, 0, 40], [64, 2, 5, 40], [-9, 2, 9, 40]])
+def test_a_phrase_that_no_box_can_find_is_an_error(official: Path, box: list[int]) -> None:
+    values = file()
+    values["annotations"][3]["bbox"] = box
+    write(official, values)
+    with pytest.raises(DataError, match=r"image 6: expected the phrase 'the child' to have a box with an area inside"):
+        read(official)
+    values["annotations"].append({**values["annotations"][3], "id": 9, "bbox": [1, 2, 20, 40]})
+    write(official, values)
+    assert len(read(official)[3].truths) == 2
+
+
+@pytest.mark.parametrize("spans", [None, 3, "0 9"])
+def test_spans_that_are_no_list_are_an_error(official: Path, spans: object) -> None:
+    values = file()
+    values["annotations"][0]["tokens_positive"] = spans
+    write(official, values)
+    with pytest.raises(DataError, match='image 5: expected "tokens_positive" to be a list'):
+        read(official)
+
+
+def test_a_file_without_any_phrase_is_an_error(official: Path) -> None:
+    values = file()
+    values["images"] = [each | {"tokens_positive_eval": []} for each in values["images"]]
+    write(official, values)
+    with pytest.raises(DataError, match=r'image 5: expected phrases in "tokens_positive_eval", got none anywhere'):
+        read(official)
+
+
+@pytest.mark.parametrize("side", ["nan", "inf", "wide", ""])
+def test_a_side_that_is_no_number_is_an_error(entities: Path, side: str) -> None:
+    path = entities / "flickr30k_entities" / "Annotations" / "36979.xml"
+    path.write_text(XML.replace("<xmax>60", f"<xmax>{side}"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"36979.xml: expected an annotation of Flickr30k Entities.*; unpack it again"):
+        read(entities)
+
+
+def test_two_copies_of_its_folders_are_an_error_and_not_mdetr_s_boxes(entities: Path) -> None:
+    shutil.copytree(entities / "flickr30k_entities", entities / "copy")
+    with pytest.raises(DataError, match=r"expected one Sentences in .*; remove or rename one"):
         read(entities)
 
 
