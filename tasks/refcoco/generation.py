@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from kosmos_eval.data.hub import HubSettings
-from kosmos_eval.errors import UsageError
+from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.grounding import GROUNDING, object_text, phrase_text, plain_text
 from kosmos_eval.metrics.boxes import in_shares
 from kosmos_eval.metrics.captions import CAPTION_METRICS, caption_scores
@@ -124,7 +124,14 @@ class RefCOCOgGeneration(HubSettings):
         hub = self.hub_place(exemplars=split == self.exemplar_split != self.split)
         things: dict[str, list[Referred]] = {}
         for item in read_items(REFCOCOG, split, source, hub, described=True):
-            things.setdefault(item.object_key, []).append(item)
+            others = things.setdefault(item.object_key, [])
+            if others and (others[0].truth, others[0].cluster) != (item.truth, item.cluster):
+                message = (
+                    f"{item.where}: expected thing {item.object_key} to have one box in one picture, got another than "
+                    f"in {others[0].where}; unpack the file again"
+                )
+                raise DataError(message)
+            others.append(item)
         return [
             DescribedSample(
                 key=key,

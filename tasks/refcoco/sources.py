@@ -158,7 +158,10 @@ def _checked(item: Referred) -> Referred:
     left, top, right, bottom = item.truth
     width, height = item.size or (right, bottom)
     if min(right, width) <= max(left, 0.0) or min(bottom, height) <= max(top, 0.0):
-        message = f"{item.where}: expected a box with an area inside the picture, got {tuple(item.truth)}"
+        message = (
+            f"{item.where}: expected a box with an area inside the picture, got {tuple(item.truth)}; "
+            f"mend it, or unpack the file again"
+        )
         raise DataError(message)
     return item
 

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from kosmos_eval.data.source import Source
-from kosmos_eval.errors import UnknownNameError, UsageError
+from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.exemplars import ExemplarPool
 from kosmos_eval.prompt import Prompt
 from kosmos_eval.request import Generate
@@ -65,6 +65,21 @@ def test_a_thing_is_asked_about_once_with_all_its_expressions(official: Path) ->
     assert (first.key, first.cluster, first.expressions) == ("17", "42", ("a man in a red coat", "the man who waves"))
     assert (second.key, second.expressions) == ("18", ("a small dog",))
     assert first.image is second.image
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [("annotations", {"bbox": [1, 2, 3, 4]}), ("images", {"original_id": 43})],
+)
+def test_a_thing_with_two_boxes_or_in_two_pictures_is_an_error(
+    official: Path, part: str, changes: dict[str, Any]
+) -> None:
+    path = official / "finetune_refcocog_val.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values[part][2] |= changes
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(DataError, match=r"image 2: expected thing 17 to have one box in one picture, .* image 0; unp"):
+        read(official)
 
 
 def test_the_prompt_is_the_paper_s(official: Path) -> None:
