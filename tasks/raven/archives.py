@@ -105,7 +105,7 @@ def _check(path: Path) -> int | None:
     except _UNREADABLE as error:
         message = f"{path}: cannot be read ({str(error) or type(error).__name__}); copy or unpack it again"
         raise DataError(message) from error
-    if len(shape) != 3 or shape[0] != PANELS or kind != "uint8" or by_column:  # noqa: PLR2004  panel, row, column
+    if len(shape) != 3 or shape[0] != PANELS or 0 in shape or kind != "uint8" or by_column:  # noqa: PLR2004  panel, row, column
         message = (
             f"{path}: expected image to be {PANELS} panels of uint8, got shape {shape} of {kind}; use RAVEN's files"
         )

@@ -86,7 +86,7 @@ def _records(index: Path) -> Iterator[tuple[str, object]]:
         yield from ((f"{index}: record {place}", record) for place, record in enumerate(records, start=1))
         return
     try:
-        lines = index.read_text(encoding="utf-8").split("\n")
+        lines = index.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         message = f"{index}: cannot be read ({error}); copy it again, in UTF-8"
         raise DataError(message) from error

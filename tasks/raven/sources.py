@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kosmos_eval.data.folder import list_folder
 from kosmos_eval.data.hub import hub_rows
 from kosmos_eval.errors import DataError
 from kosmos_eval.microworld.mini import raven_items
@@ -55,13 +56,14 @@ def read_folder(folder: Path, split: str) -> list[RavenSample]:
         DataError: there is neither, or a file is missing, corrupt or inconsistent.
         UsageError: there is no such split.
     """
-    indexes = [folder / name for name in INDEXES if (folder / name).exists()]
+    there = {each.name for each in list_folder(folder)}
+    indexes = [folder / name for name in INDEXES if name in there]
     if len(indexes) > 1:
         message = f"{folder}: expected one of {' and '.join(INDEXES)}, got both; remove one"
         raise DataError(message)
     if indexes:
         return read_index(indexes[0], split)
-    archives = sorted(folder.rglob("*.npz"))
+    archives = _archives(folder)
     if archives:
         return read_archives(folder, archives, split)
     message = (
@@ -69,6 +71,17 @@ def read_folder(folder: Path, split: str) -> list[RavenSample]:
         f"or pictures with an {' or '.join(INDEXES)}, found none; see docs/data.md"
     )
     raise DataError(message)
+
+
+def _archives(folder: Path) -> list[Path]:
+    """Return the archives of a folder and of all below; what macOS packs beside each file is passed over."""
+    found = []
+    for name, is_folder in list_folder(folder):
+        if name.endswith(".npz") and not name.startswith("._"):
+            found.append(folder / name)
+        elif is_folder and name != "__MACOSX":
+            found += _archives(folder / name)
+    return found
 
 
 def read_hub(

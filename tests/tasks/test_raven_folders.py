@@ -105,6 +105,7 @@ def test_an_unknown_split_of_archives_is_refused(official: Path) -> None:
         ({"image": np.zeros((16, 8, 8), np.uint8), "target": 0.5}, r"whole number from 0 to 7, got 0.5"),
         ({"image": np.zeros((16, 8, 8), np.uint8), "target": [1, 2]}, r"from 0 to 7, got \[1, 2\]"),
         ({"image": np.zeros((16, 8, 8), np.uint8), "target": np.array([{}])}, r"cannot be read"),
+        ({"image": np.zeros((16, 0, 8), np.uint8), "target": 0}, r"expected image to be 16 panels"),
         ({"target": 0}, r"cannot be read"),
     ],
 )
@@ -156,6 +157,19 @@ def test_a_misnamed_archive_is_refused(official: Path) -> None:
         read(official)
 
 
+def test_what_macos_packs_beside_archives_is_passed_over(official: Path) -> None:
+    for name in ("center_single/._RAVEN_2_val.npz", "__MACOSX/center_single/._RAVEN_2_val.npz", "__MACOSX/x.npz"):
+        (official / name).parent.mkdir(parents=True, exist_ok=True)
+        (official / name).write_bytes(b"\0\5\26\7")
+    assert len(read(official)) == 4
+
+
+def test_a_folder_of_an_archive_s_name_is_refused(official: Path) -> None:
+    (official / "RAVEN_7_val.npz").mkdir()
+    with pytest.raises(DataError, match=r"RAVEN_7_val.npz: cannot be read .*; copy or unpack it again"):
+        read(official)
+
+
 @pytest.mark.parametrize("text", ["<Data>", "", "<Data><Rules><Rule_Group><Rule/></Rule_Group></Rules></Data>"])
 def test_a_corrupt_xml_is_refused(official: Path, text: str) -> None:
     (official / "center_single" / "RAVEN_2_val.xml").write_text(text)
@@ -198,6 +212,12 @@ def test_an_index_is_read_in_its_order(pictures: Path) -> None:
     assert [sample.target for sample in samples] == [3, 1, 2]
     assert samples[1].context[2] == Image.from_file(pictures / "1" / "2.png")
     assert (len(samples[0].candidates), samples[0].chance, samples[0].groups) == (6, 1 / 6, {"panels": "3"})
+
+
+def test_an_index_may_begin_with_a_byte_order_mark(pictures: Path) -> None:
+    index = pictures / "index.jsonl"
+    index.write_bytes(b"\xef\xbb\xbf" + index.read_bytes().replace(b"\n", b"\r\n"))
+    assert len(read(pictures)) == 4
 
 
 def test_a_list_of_records_is_read_alike(pictures: Path) -> None:
