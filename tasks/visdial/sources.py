@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json
+from kosmos_eval.data.folder import find_if_there, find_path, find_pictures, list_folder, read_field, read_json
 from kosmos_eval.errors import DataError
 from kosmos_eval.microworld.dialogues import dialogues
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from .sample import VisDialSample
 
 MOST_CANDIDATES = 100
+_MOST_RELEVANT = 1_000
 
 _CURE = "get it from visualdialog.org/data"
 _PICTURES = {
@@ -29,6 +29,7 @@ _PICTURES = {
     "val": ("VisualDialog_val2018/VisualDialog_val2018_{:012d}.jpg",),
     "test": ("VisualDialog_test2018/VisualDialog_test2018_{:012d}.jpg",),
 }
+_DENSE = ("dense_annotations", "dense_sample")  # of val, and, as it is downloaded, of train
 _RELEVANCE = ("gt_relevance", "relevance")  # in the annotations of val, and of train
 _WITHIN = ("Images", "images", "Images/mscoco", "images/mscoco")
 
@@ -170,7 +171,9 @@ def _text(texts: Sequence[object], number: int, noun: str, where: str) -> str:
     """Return the text that a number stands for; a text is kept once, whatever number of rounds refers to it."""
     text = texts[number] if 0 <= number < len(texts) else None
     if not isinstance(text, str) or not text.strip():
-        message = f"{where}: expected {noun} {number} to be a text of the file's list of {len(texts)}, got {text!r:.40}"
+        message = (
+            f"{where}: expected {noun} {number} to be a text, of the file's {len(texts)}, got {text!r:.40}; {_CURE}"
+        )
         raise DataError(message)
     return text
 
@@ -197,10 +200,10 @@ def _target(record: object, candidates: Sequence[str], turn: Turn, where: str) -
 
 def _relevances(folder: Path, split: str, file: _File) -> dict[tuple[int, int], tuple[float, ...]]:
     """Return picture and round, from 1, to the relevances of its candidates; nothing where the file is missing."""
-    name = f"visdial_1.0_{split}_dense_annotations.json"
-    if not any((place / name).exists() for place in (folder, *folder.iterdir()) if place.is_dir()):
+    named = (f"visdial_1.0_{split}_{kind}.json" for kind in _DENSE)
+    path = next((found for name in named if (found := find_if_there(folder, name))), None)
+    if path is None:
         return {}
-    path = find_path(folder, name)
     records = read_json(path)
     if not isinstance(records, list):
         message = f"{path}: expected a list of annotations, got {type(records).__name__}; {_CURE}"
@@ -220,9 +223,9 @@ def _relevances(folder: Path, split: str, file: _File) -> dict[tuple[int, int], 
 
 
 def _relevance(value: object, where: str) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_RELEVANT:
         return float(value)
-    message = f"{where}: expected relevances to be numbers of 0 or more, got {value!r:.40}"
+    message = f"{where}: expected relevances to be numbers from 0 to {_MOST_RELEVANT}, got {value!r:.40}; {_CURE}"
     raise DataError(message)
 
 
@@ -233,9 +236,11 @@ def _images(folder: Path, split: str, file: _File) -> dict[int, Image]:
     for pattern in _PICTURES[split]:
         place, _, name = pattern.partition("/")
         pictures = find_path(folder, place, within=_WITHIN, cure=f"unpack its archive there ({_CURE[7:]})")
+        if any(each.is_folder and each.name == place for each in list_folder(pictures)):
+            pictures /= place  # unpacked into a folder of its name
         names = {number: name.format(number) for number in where if number not in found}
         if pattern != _PICTURES[split][-1]:
-            present = {entry.name for entry in pictures.iterdir()}
+            present = {each.name for each in list_folder(pictures)}
             names = {number: each for number, each in names.items() if each in present}
         images = find_pictures(pictures, ((where[number], each) for number, each in names.items()))
         found |= {number: images[each] for number, each in names.items()}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,6 +135,27 @@ def test_the_annotations_of_train_say_relevance(official: Path) -> None:
     assert read(official, "train")[0].relevance == (0.0, 0.0, 1.0, 0.4)
 
 
+def test_the_annotations_of_train_are_read_by_the_name_of_their_download(official: Path) -> None:
+    record = {"image_id": 9, "round_id": 1, "relevance": [0.0, 0.5, 0.0, 1.0]}
+    write_json(official / "visdial_1.0_train_dense_sample.json", [record])
+    assert read(official, "train")[0].relevance == (0.0, 0.5, 0.0, 1.0)
+
+
+def test_pictures_are_found_in_a_folder_of_their_folder_s_name(official: Path) -> None:
+    name = "VisualDialog_val2018"
+    (official / name).rename(official / "outer")
+    (official / name).mkdir()
+    (official / "outer").rename(official / name / name)
+    assert read(official)[0].image.load().size == (8, 8)
+
+
+def test_a_file_in_the_place_of_coco_s_pictures_is_an_error(official: Path) -> None:
+    shutil.rmtree(official / "train2014")
+    (official / "train2014").touch()
+    with pytest.raises(DataError, match=r"dialogue of image 9: expected its picture COCO_val2014_000000000009.jpg"):
+        read(official, "train")
+
+
 def test_exemplars_are_whole_dialogues_of_train_whose_pictures_are_in_two_folders(official: Path) -> None:
     samples = read(official, "train", VisDial())
     assert [(sample.key, len(sample.history), sample.candidates) for sample in samples] == [
@@ -178,7 +200,10 @@ def rounds(file: Any) -> Any:  # noqa: ANN401  unread JSON
         (lambda file: rounds(file)[1].pop("answer_options"), r'round 2: expected "answer_options" to list .* got None'),
         (lambda file: rounds(file)[1].update(answer_options=[0] * 101), r"of 2 to 100 answers, got 101 of them"),
         (lambda file: rounds(file)[1].update(answer_options=["2", "3"]), r"round 2: .* got \['2', '3'\]"),
-        (lambda file: rounds(file)[1].update(answer_options=[2, 6]), r"expected answer 6 to be a text of .* of 6"),
+        (
+            lambda file: rounds(file)[1].update(answer_options=[2, 6]),
+            r"expected answer 6 to be a text, of the file's 6",
+        ),
         (lambda file: rounds(file)[1].update(question=-1), r"round 2: expected question -1 to be a text"),
         (lambda file: rounds(file)[1].update(gt_index=1), r'expected "gt_index", counted from 0, .* answer \'2\''),
         (lambda file: rounds(file)[1].update(gt_index=4), r'expected "gt_index".* among 4 candidates, got 4'),
@@ -207,7 +232,11 @@ def test_an_inconsistent_file_is_one_line_that_names_file_and_item(
         ({"round_id": 0}, r"entry 0: image 185565, round 0 is not in"),
         ({"round_id": 4}, r"round 4 is not in"),
         ({"gt_relevance": [1.0]}, r"expected a relevance for each of 4 candidates in the dense annotations, got 1"),
-        ({"gt_relevance": [1.0, -1.0, 0, 0]}, r"entry 0: expected relevances to be numbers of 0 or more, got -1\.0"),
+        ({"gt_relevance": [1.0, -1.0, 0, 0]}, r"entry 0: expected relevances to be numbers from 0 to 1000, got -1\.0"),
+        (
+            {"gt_relevance": [1.0, 10**400, 0, 0]},
+            r"entry 0: expected relevances to be numbers from 0 to 1000, got 1000",
+        ),
         ({"gt_relevance": None}, r'entry 0: expected "gt_relevance" to be a list'),
     ],
 )
