@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kosmos_eval.data.folder import find_if_there, find_pictures, read_field, read_json, read_table, read_text
+from kosmos_eval.data.folder import (
+    find_if_there,
+    find_pictures,
+    list_folder,
+    read_field,
+    read_json,
+    read_table,
+    read_text,
+)
 from kosmos_eval.data.hub import hub_rows
 from kosmos_eval.errors import DataError
 from kosmos_eval.microworld.pages import pages
@@ -33,6 +41,8 @@ _PUBLISHED = {
 """Sites of the splits, as `dataset_split_release.json` of X-LANCE/WebSRC-Baseline lists them; all others are train."""
 
 _ID = re.compile(r"[a-z]{2}\d{12}")
+_DOMAIN = re.compile(r"[a-z]+")
+_SITE = re.compile(r"\d\d")
 _PAGE = slice(2, 9)
 _MARKUP = re.compile(
     r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[a-z/!?](?:\"[^\"]*\"|'[^']*'|[^>\"'])*>", re.DOTALL | re.IGNORECASE
@@ -92,8 +102,9 @@ def read_folder(folder: Path, split: str, *, text: bool) -> list[WebSRCSample]:
     """Return the questions of the official files, by domain and site, in the order of each file; pictures unopened.
 
     A site is a folder `{domain}/{number}` with `dataset.csv` and `processed_data/{page}.html` and `.png`; the domains
-    are in the folder or in one sub-folder of it. Which site is in which split is read from
-    `dataset_split_release.json` or `dataset_split.json`, or is as published where there is neither.
+    are in the folder, or else in sub-folders of it, in several where train and test were unpacked apart. Which site is
+    in which split is read from `dataset_split_release.json` or `dataset_split.json`, or is as published where there is
+    neither.
 
     Args:
         folder: that the user named.
@@ -121,12 +132,28 @@ def read_folder(folder: Path, split: str, *, text: bool) -> list[WebSRCSample]:
 
 def _sites(folder: Path) -> dict[str, Path]:
     """Return code to folder of each site: `au03` is `auto/03`."""
-    for root in (folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())):
-        files = sorted(root.glob("[a-z]*/[0-9][0-9]/dataset.csv"))
-        if files:
-            return {f"{file.parts[-3][:2]}{file.parts[-2]}": file.parent for file in files}
+    roots = [folder / each.name for each in list_folder(folder) if each.is_folder]
+    sites: dict[str, Path] = {}
+    for site in list(_sites_of(folder)) or [site for root in roots for site in _sites_of(root)]:
+        code = f"{site.parent.name[:2]}{site.name}"
+        if code in sites:
+            message = f"{folder}: expected each site once, got {sites[code]} and {site}; remove one"
+            raise DataError(message)
+        sites[code] = site
+    if sites:
+        return sites
     message = f"{folder}: expected sites such as auto/03/dataset.csv, found none; {_CURE}"
     raise DataError(message)
+
+
+def _sites_of(root: Path) -> Iterator[Path]:
+    """Yield the folders such as `auto/03` that have a `dataset.csv`."""
+    for domain in list_folder(root):
+        if domain.is_folder and _DOMAIN.fullmatch(domain.name):
+            for number in list_folder(root / domain.name):
+                site = root / domain.name / number.name
+                if _SITE.fullmatch(number.name) and any(each.name == "dataset.csv" for each in list_folder(site)):
+                    yield site
 
 
 def _named_splits(folder: Path) -> Mapping[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,19 @@ def test_the_sites_may_lie_one_level_down_and_be_split_as_published(official: Pa
     (official / ".DS_Store").touch()
     assert [sample.key[:4] for sample in read(official)] == ["au01", "au01", "bo17"]
     assert [sample.key[:4] for sample in read(official, "train")] == ["au03", "jo04"]
+
+
+def test_sites_that_were_unpacked_apart_are_all_read_and_each_once(official: Path) -> None:
+    for site in ("auto/03", "jobs/04"):
+        (official / "test" / site).parent.mkdir(parents=True)
+        (official / site).rename(official / "test" / site)
+    (official / "rest").mkdir()
+    for domain in ("auto", "book"):
+        (official / domain).rename(official / "rest" / domain)
+    assert [len(read(official, split)) for split in ("dev", "train")] == [3, 2]
+    shutil.copytree(official / "rest" / "book", official / "test" / "book")
+    with pytest.raises(DataError, match=r"expected each site once, got .*rest/book/17 and .*test/book/17; remove one"):
+        read(official)
 
 
 def test_a_file_of_splits_without_train_leaves_the_others_to_train(official: Path) -> None:
