@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kosmos_eval.data.folder import list_folder
 from kosmos_eval.data.hub import hub_rows
+from kosmos_eval.data.mdetr import read_id
 from kosmos_eval.errors import DataError
 from kosmos_eval.microworld.mini import raven_items
 
@@ -104,7 +105,7 @@ def read_hub(
     seen: set[str] = set()
     for number, row in enumerate(rows):
         where = f"dataset {repository}, split {split}, row {number}"
-        key = str(row[columns.id])
+        key = read_id(row, columns.id, where)
         context, candidates = (row[name] if isinstance(row[name], tuple) else () for name in pictures)
         if not context or len(candidates) < 2:  # noqa: PLR2004  one alone is no choice
             message = (

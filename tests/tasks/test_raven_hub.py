@@ -104,6 +104,11 @@ def test_a_single_picture_where_a_list_is_expected_is_an_error(tmp_path: Path) -
         read(task)
 
 
+def test_a_row_without_an_id_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r'row 1: expected "id" to be a whole number, got null'):
+        read(write(tmp_path / "iq", [matrix(1, 3, 0), matrix(2, 3, 1) | {"id": None}]))
+
+
 def test_an_id_that_comes_twice_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 1: expected each id once, got 7 again"):
         read(write(tmp_path / "iq", [matrix(7, 3, 0), matrix(7, 3, 1)]))
