@@ -201,7 +201,7 @@ def _target(record: object, candidates: Sequence[str], turn: Turn, where: str) -
 def _relevances(folder: Path, split: str, file: _File) -> dict[tuple[int, int], tuple[float, ...]]:
     """Return picture and round, from 1, to the relevances of its candidates; nothing where the file is missing."""
     named = (f"visdial_1.0_{split}_{kind}.json" for kind in _DENSE)
-    path = next((found for name in named if (found := find_if_there(folder, name))), None)
+    path = next((there for name in named if (there := find_if_there(folder, name))), None)
     if path is None:
         return {}
     records = read_json(path)
