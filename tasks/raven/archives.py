@@ -33,6 +33,17 @@ CONTEXT = 8
 PANELS = 16
 
 _NAME = re.compile(r"RAVEN_(\d+)_([a-z]+)")
+_CONFIGURATIONS = frozenset(
+    {
+        "center_single",
+        "distribute_four",
+        "distribute_nine",
+        "in_center_single_out_center_single",
+        "in_distribute_four_out_center_single",
+        "left_center_single_right_center_single",
+        "up_center_single_down_center_single",
+    }
+)
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 _SPELLINGS = {"color": "colour"}
 
@@ -55,15 +66,28 @@ def read_archives(folder: Path, paths: Sequence[Path], split: str) -> list[Raven
         split: as the names of the archives spell it.
 
     Raises:
-        DataError: an archive is misnamed, corrupt or of another shape, or its rules cannot be read.
+        DataError: an archive is misnamed, corrupt or of another shape, its rules cannot be read, or there are two sets.
         UsageError: no archive is of that split.
     """
     archives = sorted(_archive(folder, path) for path in paths)
+    _check_one_set(folder, {archive.folder for archive in archives})
     known = {archive.split for archive in archives}
     if split not in known:
         kind = f"split of {folder}"
         raise UnknownNameError(kind, split, known)
     return [_read(folder, archive) for archive in archives if archive.split == split]
+
+
+def _check_one_set(folder: Path, places: set[str]) -> None:
+    """Raise a `DataError` where RAVEN lies beside I-RAVEN or RAVEN-FAIR, whose files are named alike."""
+    homes: dict[str, str] = {}
+    for place in sorted(places):
+        parts = place.split("/")
+        for depth, name in enumerate(parts):
+            home = "/".join(parts[:depth]) or "."
+            if name in _CONFIGURATIONS and homes.setdefault(name, home) != home:
+                message = f"{folder}: expected one set, got {name} in {homes[name]} and in {home}; name one as --data"
+                raise DataError(message)
 
 
 def _archive(folder: Path, path: Path) -> _Archive:

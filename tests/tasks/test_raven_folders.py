@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,6 +163,16 @@ def test_what_macos_packs_beside_archives_is_passed_over(official: Path) -> None
         (official / name).parent.mkdir(parents=True, exist_ok=True)
         (official / name).write_bytes(b"\0\5\26\7")
     assert len(read(official)) == 4
+
+
+def test_two_sets_in_one_folder_are_not_mixed(official: Path) -> None:
+    (official / "RAVEN").mkdir()
+    (official / "center_single").rename(official / "RAVEN" / "center_single")
+    (official / "distribute_four").rename(official / "RAVEN" / "distribute_four")
+    assert len(read(official)) == 4
+    shutil.copytree(official / "RAVEN" / "center_single", official / "I-RAVEN" / "center_single")
+    with pytest.raises(DataError, match=r"expected one set, got center_single in I-RAVEN and in RAVEN; name one as"):
+        read(official)
 
 
 def test_a_folder_of_an_archive_s_name_is_refused(official: Path) -> None:
