@@ -66,11 +66,15 @@ class Image:
 
         try:
             with self._open() as picture:
-                return picture.convert("RGB")
+                return _rgb(picture)
         except FileNotFoundError:
             message = f"image {self.name}: no such file"
+        except PIL.UnidentifiedImageError:
+            message = f"image {self.name}: cannot be read (it is of no kind of picture that Pillow knows)"
         except (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError) as error:
-            message = f"image {self.name}: cannot be read ({str(error) or type(error).__name__})"
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            message = f"image {self.name}: cannot be read ({reason})"
+        message += "; unpack or download it again"
         raise DataError(message)
 
     @property
@@ -97,6 +101,18 @@ class Image:
 
     def __repr__(self) -> str:
         return f"Image({self.name!r})"
+
+
+def _rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Return a picture in mode RGB, what is transparent in the colours that lie under it.
+
+    Pillow alone cuts 16-bit greys off at 255, which leaves most of them white, and warns of palettes with transparency.
+    """
+    if picture.mode == "I;16":
+        picture = picture.point(lambda grey: grey / 256)
+    elif picture.mode == "P" and isinstance(picture.info.get("transparency"), bytes):
+        picture = picture.convert("RGBA")
+    return picture.convert("RGB")
 
 
 def _digest_of(picture: PIL.Image.Image) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json
+from kosmos_eval.data.folder import INTACT, find_if_there, find_path, find_pictures, read_field, read_json, unnested
 from kosmos_eval.data.hub import HubSettings, check_once, hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.metrics.captions import CAPTION_METRICS, caption_scores
@@ -226,7 +226,7 @@ class Captioning(HubSettings):
                 raise DataError(message)
             found[key] = record
         if not found:
-            message = f"{path}: expected images of split {split}, got only {', '.join(others) or 'none'}"
+            message = f"{path}: expected images of split {split}, got only {', '.join(others) or 'none'}; {INTACT}"
             raise DataError(message)
         return found
 
@@ -237,9 +237,10 @@ class Captioning(HubSettings):
 
     def _picture_folder(self, folder: Path, place: str) -> Path:
         """Return where pictures lie: in the folder of that name, of another that is usual, or in one inside it."""
-        there = [name for name in self.pictures if (folder / name).is_dir() or any(folder.glob(f"*/{name}"))]
-        found = find_path(folder, there[0] if there else place, within=_UNPACKED, cure=self.picture_cure)
-        return found / found.name if (found / found.name).is_dir() else found
+        for name in self.pictures:
+            if (found := find_if_there(folder, name, within=_UNPACKED)) is not None:
+                return unnested(found)
+        return unnested(find_path(folder, place, within=_UNPACKED, cure=self.picture_cure))
 
     def _read_hub(self, split: str) -> Iterator[CaptionSample]:
         """Return the samples of a dataset whose rows say which split they are of.
@@ -304,10 +305,10 @@ def _captions(texts: Sequence[object], where: str) -> tuple[str, ...]:
     """
     for text in texts:
         if not isinstance(text, str):
-            message = f"{where}: expected captions to be texts, got {text!r:.40}"
+            message = f"{where}: expected captions to be texts, got {text!r:.40}; {INTACT}"
             raise DataError(message)
     captions = tuple(map(str, texts))
     if not any(text.strip() for text in captions):
-        message = f"{where}: expected a caption with words, got none"
+        message = f"{where}: expected a caption with words, got none; {INTACT}"
         raise DataError(message)
     return captions

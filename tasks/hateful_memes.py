@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from kosmos_eval.data.folder import find_if_there, find_path, find_pictures, read_field, read_json_lines
+from kosmos_eval.data.folder import INTACT, find_if_there, find_path, find_pictures, read_field, read_json_lines
 from kosmos_eval.data.hub import hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.microworld.memes import meme_items
@@ -42,7 +42,7 @@ _CURE = "get the Hateful Memes archive (its form is at ai.meta.com/tools/hateful
 _SPLITS = ("train", "dev_seen", "dev_unseen", "test_seen", "test_unseen")
 _FIRST_RELEASE = {"dev_seen": "dev", "test_seen": "test"}
 """Split to its name in the first release, which had no unseen splits."""
-_UNPACKED = ("defaults/annotations", "defaults/images")
+_UNPACKED = ("defaults/annotations", "defaults/images", "data")
 _LABELS = {"0": "no", "1": "yes"}
 
 
@@ -276,7 +276,7 @@ def _key(record: object, where: str) -> str:
 def _text(record: object, name: str, where: str) -> str:
     text = read_field(record, name, str, where)
     if not text.strip():
-        message = f'{where}: expected "{name}" to have characters, got {text!r}'
+        message = f'{where}: expected "{name}" to have characters, got {text!r}; {INTACT}'
         raise DataError(message)
     return text
 
@@ -294,7 +294,7 @@ def _answer(record: object, where: str) -> str:
     value = record.get("label") if isinstance(record, dict) else None
     found = None if isinstance(value, bool) else _LABELS.get(str(value).strip())
     if found is None:
-        message = f'{where}: expected "label" to be 0 or 1, got {value!r:.40}'
+        message = f'{where}: expected "label" to be 0 or 1, got {value!r:.40}; {INTACT}'
         raise DataError(message)
     return found
 

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kosmos_eval.data.folder import read_field
+from kosmos_eval.data.folder import INTACT, read_field
 from kosmos_eval.data.hub import HubSettings
 from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.metrics.vqa_accuracy import matching_annotators, vqa_accuracy
@@ -173,7 +173,7 @@ def read_question(record: object, where: str) -> str:
     """
     text = read_field(record, "question", str, where)
     if not text.strip():
-        message = f'{where}: expected "question" to have words, got {text!r}'
+        message = f'{where}: expected "question" to have words, got {text!r}; {INTACT}'
         raise DataError(message)
     return text
 
@@ -186,7 +186,7 @@ def read_answers(record: object, where: str) -> tuple[str, ...]:
     """
     entries = read_field(record, "answers", list, where)
     if not entries:
-        message = f'{where}: expected "answers" to have an answer, got none'
+        message = f'{where}: expected "answers" to have an answer, got none; {INTACT}'
         raise DataError(message)
     # Four million answers are made of few different texts, which are kept once.
     return tuple(sys.intern(read_field(entry, "answer", str, where)) for entry in entries)

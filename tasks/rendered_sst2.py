@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from kosmos_eval.data.folder import read_table
+from kosmos_eval.data.folder import INTACT, list_folder, read_table
 from kosmos_eval.data.hub import hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.lettering import SMALLEST
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 QUESTION = "what is the sentiment of the opinion?"
 _CURE = "get rendered-sst2 from torchvision.datasets.RenderedSST2(download=True), or SST-2 from gluebenchmark.com"
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+_NOT_DATA = frozenset({"__MACOSX"})
+"""What a Mac packs beside the real folders, with their names."""
 _LABELS = {"0": "negative", "1": "positive", "negative": "negative", "positive": "positive", "-1": ""}
 """Label to sentiment; copies of unlabelled splits say -1."""
 
@@ -259,7 +261,7 @@ def _sample(key: str, image: Image, sentiment: str) -> ClosedSample:
 def _sentiment(label: object, where: str) -> str:
     found = _LABELS.get(str(label).strip().lower())
     if found is None or isinstance(label, bool):
-        message = f"{where}: expected a label 0 (negative) or 1 (positive), got {label!r:.40}"
+        message = f"{where}: expected a label 0 (negative) or 1 (positive), got {label!r:.40}; {INTACT}"
         raise DataError(message)
     return found
 
@@ -296,13 +298,16 @@ def _read_folder(folder: Path, split: _Split, draw: Callable[[str, str], Image])
 def _find(folder: Path, usual: str, name: str, fits: Callable[[Path], bool]) -> Path | None:
     """Return what fits: in the sub-folder that the archive makes, in the folder, or in another sub-folder.
 
+    Another sub-folder may have the archive's in it, too.
+
     Raises:
         DataError: several other sub-folders have it.
     """
     for path in (folder / usual / name, folder / name):
         if fits(path):
             return path
-    found = [entry / name for entry in sorted(folder.iterdir()) if fits(entry / name)]
+    others = [folder / each.name for each in list_folder(folder) if each.is_folder and each.name not in _NOT_DATA]
+    found = [path for other in others for path in (other / usual / name, other / name) if fits(path)]
     if len(found) > 1:
         message = (
             f"expected one {name} in {folder}, got {' and '.join(map(str, found))}; name the folder of one of them"
@@ -313,8 +318,8 @@ def _find(folder: Path, usual: str, name: str, fits: Callable[[Path], bool]) -> 
 
 def _classes(folder: Path) -> dict[str, Path]:
     """Return sentiment to the sub-folder of its pictures."""
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {entry.name.lower(): entry for entry in entries if entry.name.lower() in SENTIMENTS and entry.is_dir()}
+    folders = [each.name for each in list_folder(folder) if each.is_folder]
+    return {name.lower(): folder / name for name in folders if name.lower() in SENTIMENTS}
 
 
 def _read_tree(folder: Path) -> list[ClosedSample]:
@@ -323,8 +328,8 @@ def _read_tree(folder: Path) -> list[ClosedSample]:
     classes = _classes(folder)
     for sentiment in SENTIMENTS:
         place = classes.get(sentiment, folder / sentiment)
-        files = sorted(place.iterdir()) if place.is_dir() else []
-        pictures = [each for each in files if each.suffix.lower() in _PICTURES and not each.name.startswith(".")]
+        files = [place / each.name for each in list_folder(place) if not each.name.startswith(".")]
+        pictures = [each for each in files if each.suffix.lower() in _PICTURES]
         if not pictures:
             message = f"{place}: expected pictures (*.png), found none; {_CURE}"
             raise DataError(message)
@@ -346,7 +351,7 @@ def _read_sentences(path: Path, draw: Callable[[str, str], Image]) -> list[Close
     for number, (where, row) in enumerate(read_table(path, ["sentence"], "\t", quoted=False)):
         text, key = row["sentence"].strip(), row.get("index", str(number)).strip()
         if not text:
-            message = f"{where}: expected a sentence, got none"
+            message = f"{where}: expected a sentence, got none; {INTACT}"
             raise DataError(message)
         if key in samples:
             message = f"{where}: expected index {key} once, got it again; unpack or download it again"

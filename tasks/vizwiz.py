@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kosmos_eval.data.folder import find_path, find_pictures, read_field, read_json
+from kosmos_eval.data.folder import INTACT, find_if_there, find_path, find_pictures, read_field, read_json, unnested
 from kosmos_eval.data.hub import check_once, hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError
 from kosmos_eval.metrics.vqa_accuracy import vizwiz_accuracy
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kosmos_eval.prompt import Image
     from kosmos_eval.task import Sample, Task
 
+_PICTURES = ("Images", "images")
 _CURE = "get it from vizwiz.org/tasks-and-datasets/vqa"
 
 
@@ -115,7 +116,11 @@ def _groups_of(answer_type: str, answerable: bool) -> Mapping[str, str]:  # noqa
 
 
 def _sample(key: str, image: Image, question: str, answers: tuple[str, ...], groups: Mapping[str, str]) -> VQASample:
-    """Return a sample; of answers that are as frequent, the one that was given first is the most frequent."""
+    """Return a sample; of answers that are as frequent, the one that was given first is the most frequent.
+
+    An answer without words is one only where there is no other.
+    """
+    shown = [each for each in answers if each.strip()] or answers
     return VQASample(
         key=key,
         cluster=key,
@@ -124,7 +129,7 @@ def _sample(key: str, image: Image, question: str, answers: tuple[str, ...], gro
         image=image,
         question=question,
         answers=answers,
-        multiple_choice_answer=Counter(answers).most_common(1)[0][0] if answers else "",
+        multiple_choice_answer=Counter(shown).most_common(1)[0][0] if answers else "",
     )
 
 
@@ -151,7 +156,8 @@ def _read_folder(folder: Path, split: str) -> list[VQASample]:
     path = find_path(folder, f"{split}.json", within=("Annotations",), cure=_CURE)
     records = read_json(path)
     if not isinstance(records, list) or not records:
-        message = f"{path}: expected a list of questions, got {type(records).__name__}; {_CURE}"
+        got = "an empty one" if isinstance(records, list) else "no list"
+        message = f"{path}: expected a list of questions, got {got}; {_CURE}"
         raise DataError(message)
     named: dict[str, Any] = {}
     for number, record in enumerate(records):
@@ -160,14 +166,22 @@ def _read_folder(folder: Path, split: str) -> list[VQASample]:
             message = f"{path}: expected one question for each picture, got {name} twice; unpack or download it again"
             raise DataError(message)
         named[name] = record
-    pictures = find_path(folder, split, within=("Images", "images"), cure=f"unpack {split}.zip there ({_CURE[7:]})")
-    pictures = pictures / split if (pictures / split).is_dir() else pictures  # unpacked into a folder of its name
     wanted = ((f"{path.name}: question on {name}", name) for name in named)
-    images = find_pictures(pictures, wanted, f"unpack {split}.zip again")
+    images = find_pictures(_pictures_folder(folder, split, next(iter(named))), wanted, f"unpack {split}.zip again")
     return [
         _read_record(record, name, images[name], split, f"{path.name}: question on {name}")
         for name, record in named.items()
     ]
+
+
+def _pictures_folder(folder: Path, split: str, name: str) -> Path:
+    """Return the folder of a split's pictures: that of its name, or, as in the first release, one of all splits."""
+    found = find_if_there(folder, split, within=_PICTURES)
+    if found is None and (together := find_if_there(folder, name, within=_PICTURES)) is not None:
+        return together.parent
+    if found is None:
+        found = find_path(folder, split, cure=f"unpack {split}.zip there ({_CURE[7:]})")
+    return unnested(found)
 
 
 def _read_record(record: object, name: str, image: Image, split: str, where: str) -> VQASample:
@@ -177,7 +191,7 @@ def _read_record(record: object, name: str, image: Image, split: str, where: str
         return _sample(name, image, question, (), {})
     answerable = read_field(record, "answerable", int, where)
     if answerable not in {0, 1}:
-        message = f'{where}: expected "answerable" to be 0 or 1, got {answerable}'
+        message = f'{where}: expected "answerable" to be 0 or 1, got {answerable}; {INTACT}'
         raise DataError(message)
     groups = _groups_of(read_field(record, "answer_type", str, where), bool(answerable))
     return _sample(name, image, question, read_answers(record, where), groups)

@@ -150,7 +150,13 @@ def question_key(record: object, where: str) -> str:
     return str(read_field(record, "question_id", int, where))
 
 
-def read_sample(question: Any, annotation: Any, image: Image, where: str) -> VQASample:  # noqa: ANN401  unread JSON
+def read_sample(
+    question: Any,  # noqa: ANN401  unread JSON
+    annotation: Any,  # noqa: ANN401  as above
+    image: Image,
+    where: str,
+    annotated: str = "",
+) -> VQASample:
     """Return the sample that a question and its annotation describe; one record may hold both.
 
     Args:
@@ -158,6 +164,7 @@ def read_sample(question: Any, annotation: Any, image: Image, where: str) -> VQA
         annotation: with `answers`, `multiple_choice_answer`, `answer_type` and `question_type`; `None` is unlabelled.
         image: the picture.
         where: file and item, for messages.
+        annotated: the same of the annotation, where it is another's.
 
     Raises:
         DataError: a field is missing or of the wrong kind, or nobody answered the question.
@@ -166,8 +173,9 @@ def read_sample(question: Any, annotation: Any, image: Image, where: str) -> VQA
     key, cluster = question_key(question, where), str(read_field(question, "image_id", int, where))
     if annotation is None:
         return VQASample(key=key, cluster=cluster, labelled=False, image=image, question=text)
-    answers = read_answers(annotation, where)
-    kinds = [read_field(annotation, name, str, where) for name in ("answer_type", "question_type")]
+    annotated = annotated or where
+    answers = read_answers(annotation, annotated)
+    kinds = [read_field(annotation, name, str, annotated) for name in ("answer_type", "question_type")]
     return VQASample(
         key=key,
         cluster=cluster,
@@ -175,7 +183,7 @@ def read_sample(question: Any, annotation: Any, image: Image, where: str) -> VQA
         image=image,
         question=text,
         answers=answers,
-        multiple_choice_answer=sys.intern(read_field(annotation, "multiple_choice_answer", str, where)),
+        multiple_choice_answer=sys.intern(read_field(annotation, "multiple_choice_answer", str, annotated)),
     )
 
 
@@ -195,16 +203,24 @@ def read_folder(folder: Path, split: Split) -> list[VQASample]:
     )
     questions = _records(questions_file, "questions", "question")
     annotations: dict[str, Any] = {}
+    annotated = ""
     if split.labelled:
         path = find_path(folder, f"v2_mscoco_{split.subtype}_annotations.json", within=_UNPACKED, cure=cure)
         annotations = _records(path, "annotations", "annotation of question")
         _check_pairs(questions_file, questions, path, annotations)
+        annotated = f"{path.name}: annotation of question"
     pictures = find_path(folder, split.images, within=_UNPACKED, cure=f"unpack {split.images}.zip there ({cure[7:]})")
     names = {key: _picture(record, split, _where(questions_file, key)) for key, record in questions.items()}
     wanted = ((_where(questions_file, key), name) for key, name in names.items())
     images = find_pictures(pictures, wanted, f"unpack {split.images}.zip again")
     return [
-        read_sample(record, annotations.get(key), images[names[key]], _where(questions_file, key))
+        read_sample(
+            record,
+            annotations.get(key),
+            images[names[key]],
+            _where(questions_file, key),
+            f"{annotated} {key}" if annotated else "",
+        )
         for key, record in questions.items()
     ]
 

@@ -48,6 +48,33 @@ def test_equal_pixels_are_equal_images_whatever_file_and_format_they_came_from(t
     assert all(image == images[0] for image in images)
 
 
+def test_sixteen_bit_greys_are_scaled_and_not_cut_off(tmp_path: Path) -> None:
+    greys = [0, 255, 256, 30_000, 65_535]
+    deep = PIL.Image.new("I;16", (len(greys), 1))
+    for place, grey in enumerate(greys):
+        deep.putpixel((place, 0), grey)
+    read = saved(tmp_path / "deep.png", deep).load()
+    assert [read.getpixel((place, 0)) for place in range(len(greys))] == [(grey // 256,) * 3 for grey in greys]
+
+
+def test_a_palette_with_transparency_is_read_in_its_colours_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    picture().convert("P").save(tmp_path / "a.png", transparency=bytes([0, 128]))
+    assert saved(tmp_path / "b.png", picture().convert("P").convert("RGB")) == Image.from_file(tmp_path / "a.png")
+    assert not list(recwarn)
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"<html>", "no kind of picture"), (None, "Is a directory")])
+def test_what_is_no_picture_is_named_once_with_what_to_do(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "a.png"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(
+        DataError, match=rf"^image {path}: cannot be read \([^/]*{reason}[^/]*\); unpack or download it ag"
+    ):
+        Image.from_file(path).load()
+
+
 def test_one_pixel_or_the_shape_alone_makes_another_image() -> None:
     flat = PIL.Image.new("RGB", (6, 2))
     images = [Image(picture, "a"), Image(lambda: picture(1), "b"), Image(lambda: picture(size=(3, 5)), "c")]

@@ -12,7 +12,7 @@ from kosmos_eval.errors import DataError
 from kosmos_eval.prompt import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -26,6 +26,9 @@ _KINDS = {
     bool: "a truth value",
 }
 _SHOWN = 40
+_AGAIN = "unpack or download it again"
+INTACT = "take an intact copy of the official data"
+"""What to do about a record that is not as the authors ship it."""
 
 
 def find_path(folder: Path, name: str, *, within: Sequence[str] = (), cure: str = "") -> Path:
@@ -34,7 +37,8 @@ def find_path(folder: Path, name: str, *, within: Sequence[str] = (), cure: str 
     Args:
         folder: what the user named.
         name: of the file or folder, perhaps with a folder in front.
-        within: sub-folders of sub-folders to look into besides (`Images/mscoco`).
+        within: sub-folders of sub-folders to look into besides (`Images/mscoco`), in the folder and, where it is not
+            there, in each of its sub-folders.
         cure: how to get it, for the message.
 
     Raises:
@@ -42,7 +46,8 @@ def find_path(folder: Path, name: str, *, within: Sequence[str] = (), cure: str 
     """
     found = find_if_there(folder, name, within=within)
     if found is None:
-        shut = [place for place in _places(folder, within) if _is_there(place) and not os.access(place, os.X_OK)]
+        near, far = _places(folder, within)
+        shut = [place for place in near + far if _is_there(place) and not os.access(place, os.X_OK)]
         note = f" ({shut[0]} may not be entered: change its permissions)" if shut else ""
         message = f"expected {name} in {folder} or a sub-folder of it, found none{note}{f'; {cure}' if cure else ''}"
         raise DataError(message)
@@ -57,16 +62,30 @@ def find_if_there(folder: Path, name: str, *, within: Sequence[str] = ()) -> Pat
     """
     if _is_there(folder / name):
         return folder / name
-    found = sorted({(place / name).resolve() for place in _places(folder, within) if _is_there(place / name)})
-    if len(found) > 1:
-        message = f"expected one {name} in {folder}, got {' and '.join(map(str, found))}; remove or rename one"
-        raise DataError(message)
-    return found[0] if found else None
+    for places in _places(folder, within):
+        found = sorted({(place / name).resolve() for place in places if _is_there(place / name)})
+        if len(found) > 1:
+            message = f"expected one {name} in {folder}, got {' and '.join(map(str, found))}; remove or rename one"
+            raise DataError(message)
+        if found:
+            return found[0]
+    return None
 
 
-def _places(folder: Path, within: Sequence[str]) -> list[Path]:
+def _places(folder: Path, within: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """Return the folders to look into: sub-folders and those of `within`, then those of `within` in each sub-folder.
+
+    What a Mac puts into its archives (`__MACOSX`) has the names of the real folders, and none of their files.
+    """
     # Sub-folders of a sub-folder are not listed: there may be a hundred thousand pictures beside them.
-    return [folder / each.name for each in list_folder(folder) if each.is_folder] + [folder / each for each in within]
+    visible = [each.name for each in list_folder(folder) if each.is_folder and not each.name.startswith((".", "__"))]
+    tops = [folder / name for name in visible]
+    return tops + [folder / each for each in within], [top / each for top in tops for each in within]
+
+
+def unnested(folder: Path) -> Path:
+    """Return the folder of the same name inside a folder, as `unzip val.zip -d val` makes it; where none is, itself."""
+    return folder / folder.name if _is_there(folder / folder.name) else folder
 
 
 def _is_there(path: Path) -> bool:
@@ -111,10 +130,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror or error})"
-        raise DataError(message) from error
+        raise _unread(path, error) from error
     except UnicodeDecodeError as error:
-        message = f"{path}: expected UTF-8, got byte {error.object[error.start]:#04x} at {error.start}"
+        message = f"{path}: expected UTF-8, got byte {error.object[error.start]:#04x} at {error.start}; {_AGAIN}"
         raise DataError(message) from error
 
 
@@ -132,8 +150,7 @@ def read_json(path: Path, replace: Callable[[dict[str, Any]], object] | None = N
     try:
         raw = path.read_bytes()
     except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror or error})"
-        raise DataError(message) from error
+        raise _unread(path, error) from error
     if not raw or raw.isspace():
         message = f"{path}: expected JSON, got an empty file; unpack or download it again"
         raise DataError(message)
@@ -204,12 +221,12 @@ def read_table(
     try:
         names = reader.fieldnames or []
         if missing := [name for name in columns if name not in names]:
-            message = f"{path}: expected columns {', '.join(missing)}, got only {_listed(names)}"
+            message = f"{path}: expected columns {', '.join(missing)}, got only {_listed(names)}; {INTACT}"
             raise DataError(message)
         for row in reader:
             where = f"{path.name}: line {reader.line_num}"
             if None in row or None in row.values():
-                message = f"{path}: line {reader.line_num}: expected {len(names)} cells, got another number"
+                message = f"{path}: line {reader.line_num}: expected {len(names)} cells, got another number; {_AGAIN}"
                 raise DataError(message)
             found.append((where, row))
     except csv.Error as error:
@@ -232,7 +249,7 @@ def find_pictures(folder: Path, wanted: Iterable[tuple[str, str]], cure: str = "
     Raises:
         DataError: a picture is missing; the first is named, and all are counted. Or a folder may not be read.
     """
-    listed: dict[Path, frozenset[str]] = {}
+    listed: dict[Path, Mapping[str, str]] = {}
     found: dict[str, Image] = {}
     missing: dict[str, str] = {}
     for where, name in wanted:
@@ -240,9 +257,10 @@ def find_pictures(folder: Path, wanted: Iterable[tuple[str, str]], cure: str = "
             continue
         path = folder / name
         if path.parent not in listed:
-            listed[path.parent] = frozenset(each.name for each in list_folder(path.parent))
-        if path.name in listed[path.parent]:
-            found[name] = Image.from_file(path)
+            listed[path.parent] = _by_usual_ending(path.parent)
+        there = listed[path.parent].get(path.name)
+        if there is not None:
+            found[name] = Image.from_file(path.parent / there)
         else:
             missing[name] = where
     if missing:
@@ -251,6 +269,13 @@ def find_pictures(folder: Path, wanted: Iterable[tuple[str, str]], cure: str = "
         message = f"{where}: expected its picture {name} in {folder}, found none ({count} missing); {cure}"
         raise DataError(message)
     return found
+
+
+def _by_usual_ending(folder: Path) -> Mapping[str, str]:
+    """Return what lies in a folder by its name, and by its name with a lower-case ending: some copies have `1.JPG`."""
+    exact = {each.name: each.name for each in list_folder(folder)}
+    lower = {f"{stem}{dot}{ending.lower()}": name for name in exact for stem, dot, ending in [name.rpartition(".")]}
+    return {**lower, **exact}
 
 
 def read_field(record: object, name: str, kind: type[T], where: str) -> T:
@@ -274,7 +299,13 @@ def read_field(record: object, name: str, kind: type[T], where: str) -> T:
         message = f'{where}: expected "{name}", got only {_listed(record)}'
     else:
         message = f'{where}: expected "{name}" to be {_KINDS.get(kind, kind.__name__)}, got {_shown(value)}'
+    message += f"; {INTACT}"
     raise DataError(message)
+
+
+def _unread(path: Path, error: OSError) -> DataError:
+    cure = "change its permissions or copy it again" if isinstance(error, PermissionError) else _AGAIN
+    return DataError(f"{path}: cannot be read ({error.strerror or error}); {cure}")
 
 
 def _shown(value: object) -> str:

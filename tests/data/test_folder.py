@@ -15,6 +15,7 @@ from kosmos_eval.data.folder import (
     read_json_lines,
     read_lines,
     read_table,
+    unnested,
 )
 from kosmos_eval.errors import DataError
 
@@ -102,6 +103,29 @@ def test_a_folder_that_may_not_be_read_is_an_error_that_names_it(
             read()
 
 
+def test_within_is_looked_for_in_each_sub_folder_after_the_folder_itself(tmp_path: Path) -> None:
+    deep, near = tmp_path / "official" / "Images", tmp_path / "Images"
+    (deep / "val").mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "val").mkdir(parents=True)
+    (tmp_path / ".cache" / "val").mkdir(parents=True)
+    assert find_path(tmp_path, "val", within=["Images"]) == deep / "val"
+    (near / "val").mkdir(parents=True)
+    assert find_path(tmp_path, "val", within=["Images"]) == near / "val"
+
+
+def test_a_folder_may_be_unpacked_into_one_of_its_own_name(tmp_path: Path) -> None:
+    assert unnested(tmp_path) == tmp_path
+    (tmp_path / tmp_path.name).mkdir()
+    assert unnested(tmp_path) == tmp_path / tmp_path.name
+
+
+def test_a_picture_may_have_its_ending_in_capitals_and_one_that_has_not_goes_before(tmp_path: Path) -> None:
+    for name in ("a.JPG", "b.JPG", "b.jpg"):
+        (tmp_path / name).touch()
+    found = find_pictures(tmp_path, [("item 1", "a.jpg"), ("item 2", "b.jpg")])
+    assert [Path(image.name).name for image in found.values()] == ["a.JPG", "b.jpg"]
+
+
 def test_a_folder_is_listed_by_name_and_one_that_is_not_there_is_empty(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "a.txt").touch()
@@ -155,7 +179,11 @@ def test_a_field_of_the_right_kind_is_returned() -> None:
         ({"a": "3"}, int, 'x: expected "a" to be a whole number, got "3"'),
         ({"a": True}, int, 'x: expected "a" to be a whole number, got true'),
         ({"a": None}, str, 'x: expected "a" to be a text, got null'),
-        ({"a": "y" * 99}, list, r'x: expected "a" to be a list, got "y{39}\.\.\.$'),
+        (
+            {"a": "y" * 99},
+            list,
+            r'x: expected "a" to be a list, got "y{39}\.\.\.; take an intact copy of the official data$',
+        ),
     ],
 )
 def test_a_wrong_field_is_an_error_that_shows_it(record: object, kind: type, message: str) -> None:

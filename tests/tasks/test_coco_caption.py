@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -15,7 +16,6 @@ from kosmos_eval.tasks.coco_caption import CocoCaption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kosmos_eval.tasks.captioning import CaptionSample
 
@@ -100,6 +100,16 @@ def test_files_are_found_where_people_put_them(official: Path) -> None:
         picture.rename(nested / picture.name)
     (official / "val2014").rmdir()
     assert len(read(official)) == 2
+
+
+def test_pictures_may_lie_a_folder_deeper_with_endings_in_capitals(official: Path) -> None:
+    below = official / "coco" / "images"
+    below.mkdir(parents=True)
+    (official / "val2014").rename(below / "val2014")
+    for picture in list((below / "val2014").iterdir()):
+        picture.rename(picture.with_suffix(".JPG"))
+    assert {Path(each.image.name).suffix for each in read(official)} == {".JPG"}
+    assert {each.image.load().mode for each in read(official)} == {"RGB"}
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,13 @@ def test_the_first_release_is_read_by_its_names(official: Path) -> None:
     assert (read(official, "dev"), read(official, "test")) == expected
 
 
+def test_the_archive_s_folder_may_lie_in_another(official: Path, tmp_path: Path) -> None:
+    expected = [sample.content for sample in read(official)]
+    (tmp_path / "hateful_memes").mkdir()
+    official.rename(tmp_path / "hateful_memes" / "data")
+    assert [sample.content for sample in read(tmp_path)] == expected
+
+
 @pytest.mark.parametrize("place", ["annotations", "defaults/annotations"])
 def test_pictures_and_lines_may_lie_in_folders_of_their_own(official: Path, place: str) -> None:
     lines, pictures = official / place, (official / place).parent / "images"

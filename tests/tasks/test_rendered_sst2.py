@@ -108,6 +108,13 @@ def test_what_systems_leave_in_folders_is_passed_over_and_endings_may_be_capital
     assert [sample.key for sample in read(official)][:2] == ["negative/0", "negative/1"]
 
 
+def test_the_tree_may_lie_a_folder_deeper_beside_what_a_mac_packs(official: Path) -> None:
+    (official / "data").mkdir()
+    (official / "rendered-sst2").rename(official / "data" / "rendered-sst2")
+    (official / "__MACOSX" / "rendered-sst2" / "test" / "negative").mkdir(parents=True)
+    assert read(official)[0].image.name == str(official / "data/rendered-sst2/test/negative/0.png")
+
+
 def test_a_class_without_pictures_two_trees_or_none_are_errors(official: Path) -> None:
     with pytest.raises(UnknownNameError, match="no split of rendered_sst2 named 'tests'; did you mean 'test'"):
         read(official, "tests")

@@ -96,6 +96,39 @@ def test_files_are_found_where_people_put_them(official: Path) -> None:
     assert len(read(official)) == 4
 
 
+def test_pictures_of_all_splits_may_lie_in_one_folder_as_in_the_first_release(official: Path) -> None:
+    (official / "Images").mkdir()
+    for split in COUNTS:
+        for picture in (official / split).iterdir():
+            picture.rename(official / "Images" / picture.name)
+        (official / split).rmdir()
+    assert [len(read(official, split)) for split in COUNTS] == [3, 4, 2]
+
+
+def test_what_macs_pack_is_not_taken_for_the_pictures(official: Path) -> None:
+    (official / "__MACOSX" / "val").mkdir(parents=True)
+    (official / "images").mkdir()
+    (official / "val").rename(official / "images" / "val")
+    assert read(official)[0].image.name == str(official / "images" / "val" / "VizWiz_val_00000000.jpg")
+    (official / "images" / "val").rename(official / "images" / "away")
+    with pytest.raises(DataError, match=r"expected val in .* found none; unpack val\.zip there"):
+        read(official)
+
+
+def test_everything_may_lie_in_one_sub_folder(official: Path) -> None:
+    below = official / "VizWiz"
+    below.mkdir()
+    for name in ("Annotations", *COUNTS):
+        (official / name).rename(below / name)
+    assert len(read(official)) == 4
+
+
+def test_an_exemplar_shows_no_answer_without_words_if_there_is_another(official: Path) -> None:
+    edited(official, lambda file: [each.update(answer="") for each in file[0]["answers"][:8]])
+    first = read(official)[0]
+    assert (first.multiple_choice_answer, first.answers.count("")) == ("medicine", 8)
+
+
 def test_a_byte_order_mark_and_other_fields_do_no_harm(official: Path) -> None:
     edited(official, lambda file: file[0].update(text_detected=True))
     path = official / "Annotations" / "val.json"
@@ -106,7 +139,7 @@ def test_a_byte_order_mark_and_other_fields_do_no_harm(official: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda file: file.clear(), r"val\.json: expected a list of questions, got list"),
+        (lambda file: file.clear(), r"val\.json: expected a list of questions, got an empty one"),
         (lambda file: file.append(file[0]), r"one question for each picture, got VizWiz_val_00000000\.jpg twice"),
         (lambda file: file[1].pop("image"), r'val\.json: entry 1: expected "image"'),
         (lambda file: file[1].update(question=" "), r'VizWiz_val_00000001\.jpg: expected "question" to have words'),

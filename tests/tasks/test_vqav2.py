@@ -165,12 +165,16 @@ def edited(folder: Path, name: str, edit: Callable[[Any], object]) -> None:
             lambda file: file["annotations"].append(copy.deepcopy(file["annotations"][0])),
             r"got annotation of question 42001 twice",
         ),
-        (ANNOTATIONS, lambda file: file["annotations"][0]["answers"].clear(), r'question 42001: expected "answers"'),
+        (
+            ANNOTATIONS,
+            lambda file: file["annotations"][0]["answers"].clear(),
+            r'annotation of question 42001: expected "answers"',
+        ),
         (ANNOTATIONS, lambda file: file["annotations"][0].update(answers="net"), r'"answers" to be a list, got "net"'),
         (
             ANNOTATIONS,
             lambda file: file["annotations"][0]["answers"][3].update(answer=3),
-            r'question 42001: expected "answer" to be a text, got 3',
+            r'annotations\.json: annotation of question 42001: expected "answer" to be a text, got 3',
         ),
         (ANNOTATIONS, lambda file: file["annotations"][0].update(image_id=1), r"expected image_id 42 as in v2_Open"),
         (
