@@ -118,6 +118,14 @@ def test_sites_that_were_unpacked_apart_are_all_read_and_each_once(official: Pat
         read(official)
 
 
+def test_a_file_of_splits_from_before_test_was_released_leaves_its_sites_out_of_train(official: Path) -> None:
+    (official / "dataset_split_release.json").unlink()
+    (official / "dataset_split.json").write_text('{"dev": ["au01", "bo17"], "test": []}', encoding="utf-8")
+    write_site(official, "auto/02", [("How long?", "au020000100000")], ("question", "id"))
+    assert [sample.key for sample in read(official, "test")] == ["au020000100000"]
+    assert len(read(official, "train")) == 2
+
+
 def test_a_file_of_splits_without_train_leaves_the_others_to_train(official: Path) -> None:
     (official / "dataset_split_release.json").unlink()
     (official / "dataset_split.json").write_text('{"dev": ["jo04"], "test": []}', encoding="utf-8")
