@@ -155,7 +155,7 @@ def estimate(
     Raises:
         KosmosEvalError: the model cannot be loaded, or does not answer as it should.
     """
-    from kosmos_eval.worker import model_options  # noqa: PLC0415  it imports much that counting needs not
+    from kosmos_eval.processes.worker import model_options  # noqa: PLC0415  it imports much that counting needs not
 
     clock = time.perf_counter()
     model = plan.model.load(model_options(plan.config))

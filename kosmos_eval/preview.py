@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from kosmos_eval.estimate import estimate
 from kosmos_eval.journal import JournalReader
+from kosmos_eval.processes.worker import prepare_process
 from kosmos_eval.table import NO_NUMBER, aligned
 from kosmos_eval.trials import trial_name
-from kosmos_eval.worker import prepare_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kosmos_eval.heartbeat import Watch
     from kosmos_eval.journal import JournalReader
     from kosmos_eval.plan import Unit
+    from kosmos_eval.processes.heartbeat import Watch
 
 _TERMINAL_SECONDS = 0.5
 _LOG_SECONDS = 10.0

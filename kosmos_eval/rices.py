@@ -24,9 +24,9 @@ from kosmos_eval.memory import give_back
 from kosmos_eval.near_copies import see
 from kosmos_eval.plan import with_nearest
 from kosmos_eval.preflight import in_windows
+from kosmos_eval.processes.worker import model_options, prepare_process
 from kosmos_eval.similar import Items, group_by_show, mean_vectors, nearest
 from kosmos_eval.vector_cache import VectorCache, tell
-from kosmos_eval.worker import model_options, prepare_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -20,18 +20,18 @@ from kosmos_eval.errors import KosmosEvalError, RunInterruptedError, RunRefusedE
 from kosmos_eval.failures import require_complete
 from kosmos_eval.fingerprint import environment
 from kosmos_eval.journal import JournalReader
-from kosmos_eval.launch import Launch
-from kosmos_eval.lock import RunLock
 from kosmos_eval.memory import give_back
 from kosmos_eval.plan import Plan, make_plan, with_nearest
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.preflight import preflight
+from kosmos_eval.processes.launch import Launch
+from kosmos_eval.processes.lock import RunLock
+from kosmos_eval.processes.worker import model_options
 from kosmos_eval.record import SCHEMA_VERSION, RunRecord, load, read_run
 from kosmos_eval.rices import rank_exemplars
 from kosmos_eval.run_folder import default_folder, open_folder, read_nearest, reopen
 from kosmos_eval.selection import select
 from kosmos_eval.task import Traced
-from kosmos_eval.worker import model_options
 from kosmos_eval.writing import write_json, write_results
 
 if TYPE_CHECKING:

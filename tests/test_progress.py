@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kosmos_eval import progress as progress_module
-from kosmos_eval.heartbeat import Heart, Watch, call_roll
 from kosmos_eval.journal import Journal, JournalReader, UnitTiming
 from kosmos_eval.plan import Unit
+from kosmos_eval.processes.heartbeat import Heart, Watch, call_roll
 from kosmos_eval.progress import Progress, describe
 
 if TYPE_CHECKING:

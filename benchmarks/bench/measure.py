@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from kosmos_eval.worker import prepare_process
+from kosmos_eval.processes.worker import prepare_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -57,8 +57,8 @@ def audit(**flags: Any) -> None:
     from kosmos_eval.plan import make_plan
     from kosmos_eval.plugins import Plugins
     from kosmos_eval.preflight import check_contents
+    from kosmos_eval.processes.worker import model_options, prepare_process
     from kosmos_eval.rices import rank_exemplars
-    from kosmos_eval.worker import model_options, prepare_process
     from kosmos_eval.writing import write_json
 
     if flags["tasks"] is None:

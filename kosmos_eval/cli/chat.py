@@ -97,7 +97,7 @@ def _load(model: str, arguments: dict[str, str], device: str, dtype: str, includ
     from kosmos_eval.language_model import ModelOptions
     from kosmos_eval.plan import find_model
     from kosmos_eval.plugins import Plugins
-    from kosmos_eval.worker import prepare_process
+    from kosmos_eval.processes.worker import prepare_process
 
     spec, arguments = find_model(model, arguments, Plugins(map(Path, include_path)))
     prepare_process(1)  # as a run does, so that the same question has the same answer

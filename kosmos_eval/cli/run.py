@@ -72,7 +72,7 @@ def run(context: click.Context, /, **flags: Any) -> None:
     """
     began = time.perf_counter()
     signal.signal(signal.SIGTERM, _interrupt)
-    from kosmos_eval.joined import joined_rank, joined_size
+    from kosmos_eval.processes.joined import joined_rank, joined_size
 
     if joined_size() > 1 and joined_rank() > 0:
         _follow()
@@ -103,8 +103,8 @@ def run(context: click.Context, /, **flags: Any) -> None:
 
 def _preview(prepared: Prepared, processes: int, began: float) -> None:
     """Show what a run would do and take; processes that a launcher started are not needed for it."""
-    from kosmos_eval.joined import dismiss, joined_size
     from kosmos_eval.preview import preview
+    from kosmos_eval.processes.joined import dismiss, joined_size
 
     if joined_size() > 1:
         processes = joined_size()
@@ -182,8 +182,8 @@ def _normal(values: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _follow() -> None:
     """Be one of several processes that a launcher started: do a share of the run that the first one owns."""
-    from kosmos_eval.joined import hear_first, joined_rank, neighbours
-    from kosmos_eval.worker import join, prepare_process
+    from kosmos_eval.processes.joined import hear_first, joined_rank, neighbours
+    from kosmos_eval.processes.worker import join, prepare_process
 
     prepare_process(len(neighbours()))
     news = hear_first()
@@ -194,8 +194,8 @@ def _follow() -> None:
 
 def _lead() -> None:
     """Be the first of several processes that a launcher started."""
-    from kosmos_eval.joined import gather, neighbours
-    from kosmos_eval.worker import prepare_process
+    from kosmos_eval.processes.joined import gather, neighbours
+    from kosmos_eval.processes.worker import prepare_process
 
     prepare_process(len(neighbours()))
     gather()
@@ -203,7 +203,7 @@ def _lead() -> None:
 
 def _dismiss(error: KosmosEvalError) -> None:
     """Tell the other processes that there will be no run."""
-    from kosmos_eval.joined import dismiss
+    from kosmos_eval.processes.joined import dismiss
 
     dismiss(error.exit_code)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kosmos_eval import heartbeat
 from kosmos_eval.errors import DataError, RunRefusedError, UsageError
-from kosmos_eval.heartbeat import Heart, Sign, Watch, at_work_elsewhere, call_roll, died, read_sign
-from kosmos_eval.lock import RunLock
+from kosmos_eval.processes import heartbeat
+from kosmos_eval.processes.heartbeat import Heart, Sign, Watch, at_work_elsewhere, call_roll, died, read_sign
+from kosmos_eval.processes.lock import RunLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

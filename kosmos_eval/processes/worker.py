@@ -1,8 +1,8 @@
 """The processes that ask: each takes whole units, asks the model, and commits them to a journal of its own.
 
 A run of one process asks in that process. A run of several starts them through torch's launcher, as
-`python -m kosmos_eval.worker RUN LAUNCH`, or joins those that `torchrun` or `accelerate launch` started. Units are
-taken one at a time, by whoever is free, by making a file that only one process can make; so nothing needs a
+`python -m kosmos_eval.processes.worker RUN LAUNCH`, or joins those that `torchrun` or `accelerate launch` started.
+Units are taken one at a time, by whoever is free, by making a file that only one process can make; so nothing needs a
 collective operation, and nobody hangs when another process dies.
 """
 
@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from kosmos_eval.ask import ask_unit
 from kosmos_eval.errors import DataError, KosmosEvalError
-from kosmos_eval.heartbeat import Heart, Watch, died
-from kosmos_eval.joined import joined_size, neighbours
 from kosmos_eval.journal import Journal, UnitTiming
 from kosmos_eval.language_model import Anticipating, ModelOptions
-from kosmos_eval.lock import attend
+from kosmos_eval.processes.heartbeat import Heart, Watch, died
+from kosmos_eval.processes.joined import joined_size, neighbours
+from kosmos_eval.processes.lock import attend
 from kosmos_eval.record import read_run
 from kosmos_eval.run_folder import read_units, reopen
 from kosmos_eval.writing import write_json

@@ -11,16 +11,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kosmos_eval.errors import KosmosEvalError, RunInterruptedError, UsageError
-from kosmos_eval.heartbeat import Heart, Watch, call_roll
-from kosmos_eval.joined import joined_rank, joined_size, neighbours, tell_others
 from kosmos_eval.journal import JournalReader
-from kosmos_eval.worker import prepare_process, run_rank, set_out
+from kosmos_eval.processes.heartbeat import Heart, Watch, call_roll
+from kosmos_eval.processes.joined import joined_rank, joined_size, neighbours, tell_others
+from kosmos_eval.processes.worker import prepare_process, run_rank, set_out
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kosmos_eval.lock import RunLock
     from kosmos_eval.plan import Plan
+    from kosmos_eval.processes.lock import RunLock
 
 _GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.2
@@ -91,7 +91,7 @@ class Launch:
         threads = max(1, len(os.sched_getaffinity(0)) // self._size)
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self._size}"]
-        command += ["-m", "kosmos_eval.worker", str(self._folder), self._id]
+        command += ["-m", "kosmos_eval.processes.worker", str(self._folder), self._id]
         with (self._claims / "launcher.log").open("w", encoding="utf-8") as log:
             launcher = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)  # noqa: S603  our own interpreter and module
             try:

@@ -24,7 +24,7 @@ from kosmos_eval.run_folder import read_units
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = Path(__file__).parents[1] / "plugins"
 WORK = (
     *("run", "-q", "--include_path", str(PLUGINS), "--tasks", "letters", "--model", "scripted", "--shots", "0,2"),
     *("--set", "letters.size=300", "--report", ""),

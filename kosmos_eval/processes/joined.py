@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kosmos_eval.errors import KosmosEvalError
-from kosmos_eval.heartbeat import ARRIVAL_SECONDS, BEAT_SECONDS, patience
+from kosmos_eval.processes.heartbeat import ARRIVAL_SECONDS, BEAT_SECONDS, patience
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]  # torch exports it and does not say so

@@ -18,13 +18,13 @@ import time
 from typing import TYPE_CHECKING
 
 from kosmos_eval.errors import RunRefusedError, UsageError
-from kosmos_eval.heartbeat import at_work_elsewhere
+from kosmos_eval.processes.heartbeat import at_work_elsewhere
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from kosmos_eval.heartbeat import Watch
+    from kosmos_eval.processes.heartbeat import Watch
 
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 10.0

@@ -6,8 +6,8 @@ from kosmos_eval.config import RunConfig
 from kosmos_eval.journal import Journal, JournalReader
 from kosmos_eval.plan import make_plan
 from kosmos_eval.plugins import Plugins
+from kosmos_eval.processes.worker import work
 from kosmos_eval.request import Generated
-from kosmos_eval.worker import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

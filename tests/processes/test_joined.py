@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # torch exports them silently
 
-from kosmos_eval import heartbeat, joined
 from kosmos_eval.errors import KosmosEvalError
+from kosmos_eval.processes import heartbeat, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
