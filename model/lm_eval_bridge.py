@@ -8,6 +8,8 @@ Importing this module registers the model `kosmos` with lm-eval, which looks for
     lm_eval.simple_evaluate(model=KosmosLM("kosmos-tiny"), tasks=["piqa"])
     lm_eval.simple_evaluate(model="kosmos", model_args="pretrained=FOLDER,dtype=float32", tasks=["piqa"])
 
+`python -m kosmos_eval.model.lm_eval_bridge run --model kosmos ...` is lm-eval's own command line with that model.
+
 Every call hands all its requests to the engine as one stream, so that contexts are read once however many
 continuations and tasks share them. Values are those of lm-eval's `hf` model (`HFLM`) with the same weights, to float
 rounding, its double `<s>` in `loglikelihood_rolling` included, but for this:
@@ -220,3 +222,14 @@ def _length(given: object) -> int | None:
         message = f"expected max_length to be a whole number from 1, got {given!r}"
         raise UsageError(message)
     return given if isinstance(given, int) else None
+
+
+def main() -> None:
+    """Run lm-eval's own command line, which knows the model `kosmos` in this process."""
+    from lm_eval.__main__ import cli_evaluate  # noqa: PLC0415  who evaluates from Python needs no command line
+
+    cli_evaluate()
+
+
+if __name__ == "__main__":
+    main()

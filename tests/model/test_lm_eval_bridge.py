@@ -17,7 +17,7 @@ from lm_eval.tasks import TaskManager
 from kosmos_eval.errors import DataError, RequestFailedError, UnknownNameError, UsageError
 from kosmos_eval.microworld.mini import vqa_items
 from kosmos_eval.microworld.scene import COLOURS
-from kosmos_eval.model.lm_eval_bridge import KosmosLM
+from kosmos_eval.model.lm_eval_bridge import KosmosLM, main
 from kosmos_eval.prompt import Prompt
 from kosmos_eval.request import Continuation, Score, Scored
 
@@ -201,3 +201,10 @@ def test_what_cannot_be_done_is_refused(tiny: KosmosLM) -> None:
     with pytest.raises(RequestFailedError, match="'a': expected a continuation of at most 2 tokens"):
         KosmosLM(tiny._model, max_length=2).loglikelihood(instances("loglikelihood", [("a", " red green blue")]))
     assert (tiny.rank, tiny.world_size, tiny.tokenizer_name) == (0, 1, "kosmos-tiny")
+
+
+def test_the_module_is_lm_eval_s_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", lambda: called.append("called"))
+    main()
+    assert called == ["called"]
