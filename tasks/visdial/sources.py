@@ -6,7 +6,15 @@ from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kosmos_eval.data.folder import find_if_there, find_path, find_pictures, list_folder, read_field, read_json
+from kosmos_eval.data.folder import (
+    find_if_there,
+    find_path,
+    find_pictures,
+    list_folder,
+    read_field,
+    read_json,
+    unnested,
+)
 from kosmos_eval.errors import DataError
 from kosmos_eval.microworld.dialogues import dialogues
 
@@ -235,9 +243,7 @@ def _images(folder: Path, split: str, file: _File) -> dict[int, Image]:
     found: dict[int, Image] = {}
     for pattern in _PICTURES[split]:
         place, _, name = pattern.partition("/")
-        pictures = find_path(folder, place, within=_WITHIN, cure=f"unpack its archive there ({_CURE[7:]})")
-        if any(each.is_folder and each.name == place for each in list_folder(pictures)):
-            pictures /= place  # unpacked into a folder of its name
+        pictures = unnested(find_path(folder, place, within=_WITHIN, cure=f"unpack its archive there ({_CURE[7:]})"))
         names = {number: name.format(number) for number in where if number not in found}
         if pattern != _PICTURES[split][-1]:
             present = {each.name for each in list_folder(pictures)}
