@@ -28,7 +28,8 @@ class Continuation:
     """Text to be scored after a prompt, and what leads up to it.
 
     Attributes:
-        text: what is scored; begins at a word boundary, whether or not a space is written in front.
+        text: what is scored; begins at a word boundary, whether or not a space is written in front, unless the
+            request reads it as one text with what is in front.
         lead: read after the prompt and before the text, and not scored: a candidate image and the question about
             it, say. The prompt is what all continuations share, the lead is each one's own.
     """

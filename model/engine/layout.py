@@ -2,7 +2,8 @@
 
 The whole prompt is one sequence behind one `<s>`. A text is tokenised as a segment of its own, whatever stands
 beside it; an image is `<image>`, its embeddings, `</image>`. A lead and a continuation are segments of their own as
-well, so what comes after a prompt never changes the prompt's tokens.
+well, so what comes after a prompt never changes the prompt's tokens; for requests that read all as one text see
+`whole_text.py`.
 """
 
 from __future__ import annotations
