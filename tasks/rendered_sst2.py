@@ -8,12 +8,13 @@ shows, the picture again, the rationale, and the same question.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from kosmos_eval.data.folder import INTACT, list_folder, read_table
+from kosmos_eval.data.folder import INTACT, list_folder, read_table, sub_folders
 from kosmos_eval.data.hub import hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.lettering import SMALLEST
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 QUESTION = "what is the sentiment of the opinion?"
 _CURE = "get rendered-sst2 from torchvision.datasets.RenderedSST2(download=True), or SST-2 from gluebenchmark.com"
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-_NOT_DATA = frozenset({"__MACOSX"})
-"""What a Mac packs beside the real folders, with their names."""
 _LABELS = {"0": "negative", "1": "positive", "negative": "negative", "positive": "positive", "-1": ""}
 """Label to sentiment; copies of unlabelled splits say -1."""
 
@@ -306,7 +305,7 @@ def _find(folder: Path, usual: str, name: str, fits: Callable[[Path], bool]) -> 
     for path in (folder / usual / name, folder / name):
         if fits(path):
             return path
-    others = [folder / each.name for each in list_folder(folder) if each.is_folder and each.name not in _NOT_DATA]
+    others = [each for each in sub_folders(folder) if os.access(each, os.R_OK | os.X_OK)]  # lost+found may be shut
     found = [path for other in others for path in (other / usual / name, other / name) if fits(path)]
     if len(found) > 1:
         message = (

@@ -73,14 +73,23 @@ def find_if_there(folder: Path, name: str, *, within: Sequence[str] = ()) -> Pat
 
 
 def _places(folder: Path, within: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Return the folders to look into: sub-folders and those of `within`, then those of `within` in each sub-folder.
-
-    What a Mac puts into its archives (`__MACOSX`) has the names of the real folders, and none of their files.
-    """
+    """Return the folders to look into: sub-folders and those of `within`, then those of `within` in each sub-folder."""
     # Sub-folders of a sub-folder are not listed: there may be a hundred thousand pictures beside them.
-    visible = [each.name for each in list_folder(folder) if each.is_folder and not each.name.startswith((".", "__"))]
-    tops = [folder / name for name in visible]
+    tops = sub_folders(folder)
     return tops + [folder / each for each in within], [top / each for top in tops for each in within]
+
+
+def sub_folders(folder: Path) -> list[Path]:
+    """Return the sub-folders that may hold data, in alphabetical order.
+
+    Hidden ones hold none, and what a Mac puts into its archives (`__MACOSX`) has the names of the real folders alone.
+
+    Raises:
+        DataError: the folder may not be read.
+    """
+    return [
+        folder / each.name for each in list_folder(folder) if each.is_folder and not each.name.startswith((".", "__"))
+    ]
 
 
 def unnested(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,14 @@ def test_the_tree_may_lie_a_folder_deeper_beside_what_a_mac_packs(official: Path
     (official / "rendered-sst2").rename(official / "data" / "rendered-sst2")
     (official / "__MACOSX" / "rendered-sst2" / "test" / "negative").mkdir(parents=True)
     assert read(official)[0].image.name == str(official / "data/rendered-sst2/test/negative/0.png")
+
+
+def test_a_sub_folder_that_may_not_be_read_is_passed_over(official: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (official / "rendered-sst2").rename(official / "data")
+    shut = official / "lost+found"
+    (shut / "test" / "negative").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, _: path != shut)
+    assert read(official)[0].image.name == str(official / "data/test/negative/0.png")
 
 
 def test_a_class_without_pictures_two_trees_or_none_are_errors(official: Path) -> None:
