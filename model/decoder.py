@@ -40,11 +40,8 @@ if TYPE_CHECKING:
     from .config import DecoderConfig
 
 
-_BLOCK = 1024
+_BLOCK = 4096
 """Words of the vocabulary whose scores are computed at once on a CPU."""
-
-_LANES = 16
-"""Rows that a CPU's widest registers hold: a product of a multiple of them is faster than one of a few rows less."""
 
 
 class Decoder(nn.Module):
@@ -137,13 +134,12 @@ class TiedHead(nn.Module):
         """Return the scores of all next tokens."""
         if hidden.device.type != "cpu" or torch.is_grad_enabled():
             return F.linear(hidden, self.weight)
-        # A few rows times a large vocabulary: CPU libraries are up to three times as fast at the product the other way
-        # round, and blocks of it are still in the cache when they are turned.
+        # A few rows times a large vocabulary: in blocks, a CPU takes down to two thirds of the time.
         rows = hidden.reshape(-1, hidden.shape[-1])
-        states = F.pad(rows, (0, 0, 0, -len(rows) % _LANES)).T
         scores = hidden.new_empty(len(rows), len(self.weight))
         for start in range(0, len(self.weight), _BLOCK):
-            scores[:, start : start + _BLOCK] = (self.weight[start : start + _BLOCK] @ states)[:, : len(rows)].T
+            block = slice(start, start + _BLOCK)
+            torch.mm(rows, self.weight[block].T, out=scores[:, block])
         return scores.view(*hidden.shape[:-1], len(self.weight))
 
 
