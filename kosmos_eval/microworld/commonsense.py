@@ -118,7 +118,10 @@ def colour_items(split: str, part: int) -> Iterator[Kind]:
     Raises:
         UsageError: there is no such split.
     """
-    halves = [sorted(half, key=lambda kind: kind.colour)[part::2] for half in _halves(split)]
+    halves = []
+    for half in _halves(split):
+        taken = set(sorted(half, key=lambda kind: kind.colour)[part::2])  # of every colour as many
+        halves.append([kind for kind in half if kind in taken])
     return (kind for kinds_in_turn in zip(*halves, strict=True) for kind in kinds_in_turn)
 
 
