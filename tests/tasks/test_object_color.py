@@ -98,7 +98,7 @@ def test_labels_are_the_paper_s_or_the_file_s_and_grey_is_spelled_as_asked(clone
     assert {sample.choices for sample in read(clone, ColorTerms(labels="file"))} == {("blue", "grey", "yellow")}
     path.write_text(f"{TERMS}slate,Gray\n", encoding="utf-8")
     for grey in ("grey", "gray"):
-        task = ColorTerms(grey=grey, labels="file")  # type: ignore[arg-type]  # mypy takes it for any text
+        task = ColorTerms(grey=grey, labels="file")
         samples = read(clone, task)
         assert [sample.asked[0].answer for sample in samples] == [grey, "yellow", "blue", grey]
         assert samples[0].choices == ("blue", grey, "yellow")
