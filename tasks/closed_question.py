@@ -58,6 +58,30 @@ class Weighed(NamedTuple):
     rationale: str | None = None
 
 
+def score_choice(weights: Sequence[float], choices: Sequence[str], by: By, target: str) -> Score:
+    """Return whether the choice that weighs most is right, as `accuracy`.
+
+    Choices that tie exactly share the point. Where a log-probability is not finite, nothing can be compared: the
+    answer is unparsed and earns nothing.
+
+    Args:
+        weights: of each choice, in nats.
+        choices: as they were asked.
+        by: what the weights are.
+        target: the right choice; empty when that is not known, and nothing is earned.
+    """
+    choice = choose(weights)
+    if choice.spoilt is not None:
+        said = f"the log-probability of {choices[choice.spoilt]!r} is {weights[choice.spoilt]}"
+        return Score({"accuracy": 0.0} if target else {}, None, target, said)
+    chosen = " or ".join(choices[place] for place in choice.best)
+    said = (
+        f"{chosen} tie exactly" if len(choice.best) > 1 else f"{chosen} is likelier by {choice.margin:.3g} {_UNITS[by]}"
+    )
+    values = {"accuracy": choice.share(choices.index(target))} if target else {}
+    return Score(values, chosen, target, said, choice.margin)
+
+
 @dataclass(frozen=True)
 class ClosedQuestion(HubSettings):
     """The protocol; a benchmark adds its choices, splits and readers.
@@ -97,25 +121,8 @@ class ClosedQuestion(HubSettings):
         return Weighed(weights_of(response.continuations, self.by), rationale)
 
     def score(self, sample: ClosedSample, answer: Weighed) -> Score:
-        """Return whether the choice that weighs most is right.
-
-        Choices that tie exactly share the point. Where a log-probability is not finite, nothing can be compared: the
-        answer is unparsed and earns nothing.
-        """
-        choice = choose(answer.weights)
-        if choice.spoilt is not None:
-            said = f"the log-probability of {self.choices[choice.spoilt]!r} is {answer.weights[choice.spoilt]}"
-            return Score({"accuracy": 0.0} if sample.labelled else {}, None, sample.answer, said)
-        chosen = " or ".join(self.choices[place] for place in choice.best)
-        said = (
-            f"{chosen} tie exactly"
-            if len(choice.best) > 1
-            else f"{chosen} is likelier by {choice.margin:.3g} {_UNITS[self.by]}"
-        )
-        if not sample.labelled:
-            return Score({}, chosen, "", said, choice.margin)
-        value = choice.share(self.choices.index(sample.answer))
-        return Score({"accuracy": value}, chosen, sample.answer, said, choice.margin)
+        """Return whether the choice that weighs most is right; see `score_choice`."""
+        return score_choice(answer.weights, self.choices, self.by, sample.answer if sample.labelled else "")
 
     def gold(self, sample: ClosedSample, request: Request) -> str | int:
         """Return what a perfect model would answer: the right choice, or any text where it writes freely."""

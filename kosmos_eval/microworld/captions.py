@@ -48,7 +48,7 @@ class Named(NamedTuple):
 
 def make_captions(scene: Scene) -> tuple[str, ...]:
     """Return five different true sentences, each naming every thing with its size, colour, shape and place."""
-    plain, fronted, coloured = (_join(form(thing) for thing in scene.things) for form in (_plain, _fronted, _coloured))
+    plain, fronted, coloured = (joined(form(thing) for thing in scene.things) for form in (_plain, _fronted, _coloured))
     return (
         plain,
         f"there {'is' if len(scene.things) == 1 else 'are'} {plain}",
@@ -85,6 +85,7 @@ def _coloured(thing: Thing) -> str:
     return f"{with_article(f'{thing.size} {thing.shape}')} in {thing.colour} {place(thing)}"
 
 
-def _join(phrases: Iterable[str]) -> str:
+def joined(phrases: Iterable[str]) -> str:
+    """Return phrases as one: `a, b and c`."""
     *first, last = phrases
     return f"{', '.join(first)} and {last}" if first else last
