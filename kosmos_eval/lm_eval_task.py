@@ -146,6 +146,8 @@ class LmEvalTask(HubSettings):
             target = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
         except _UNREADABLE as error:
             raise _unreadable(self.recipe, where, error) from error
+        if isinstance(target, str) and target in choices:
+            target = choices.index(target)
         if isinstance(target, bool) or not isinstance(target, int) or not 0 <= target < len(choices):
             message = f"{where}: expected the right one of {len(choices)} choices, from 0, got {target!r:.40}"
             raise DataError(message)
