@@ -176,8 +176,8 @@ def test_story_cloze_is_read_by_edition(tmp_path: Path) -> None:
 
 
 SCHEMA = """<schema><text><txt1>{left}</txt1><pron> {pronoun} </pron><txt2>{right}
-</txt2></text><answers><answer> The ant</answer><answer>Bo\n</answer></answers><correctAnswer> {correct}. </correctAnswer>
-</schema>"""
+</txt2></text><answers><answer> The ant</answer><answer>Bo
+</answer></answers><correctAnswer> {correct}. </correctAnswer></schema>"""
 
 
 def test_winograd_s_xml_has_285_schemas_of_which_the_first_are_the_273(tmp_path: Path) -> None:
