@@ -123,7 +123,7 @@ class LmEvalTask(HubSettings):
             official = [(where, self.normalise(row, where)) for where, row in self._official(wanted, source)]
             keys = _keys(self.key_of(row) or _content(row, self.columns) for _, row in official)
             clusters = [self.cluster_of(row) for _, row in official]
-        rows = [
+        rows: list[Row] = [
             {name: read_field(row, name, kind, where) for name, kind in self.columns.items()} for where, row in official
         ]
         places = [where for where, _ in official]
@@ -243,8 +243,17 @@ def _recipe(path: str) -> Mapping[str, Any]:
     import lm_eval  # noqa: PLC0415  lm-eval takes a second to import
     from lm_eval.tasks._yaml_loader import load_yaml  # noqa: PLC0415  as above
 
+    _keep_templates()
     found: Mapping[str, Any] = load_yaml(Path(lm_eval.__path__[0]) / "tasks" / path)
     return found
+
+
+@cache
+def _keep_templates() -> None:
+    """Have lm-eval compile each template once: it does so for each document anew, which takes a millisecond a time."""
+    from lm_eval import utils  # noqa: PLC0415  as above
+
+    utils.env.from_string = cache(utils.env.from_string)
 
 
 _TASKS: dict[tuple[str, tuple[str, ...]], Any] = {}

@@ -25,6 +25,7 @@ from kosmos_eval.model.layouts import HEAD, TRANSFORMERS
 from kosmos_eval.model.lm_eval_bridge import KosmosLM
 from kosmos_eval.model.tokenizer import FILE_NAME, RELEASED_FILE_NAME, Tokenizer
 from kosmos_eval.plugins import Plugins
+from kosmos_eval.request import Scored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -298,7 +299,7 @@ def language(tmp_path_factory: pytest.TempPathFactory) -> TaskManager:
     """lm-eval's own language tasks on six rows of our embedded data, two of them exemplars."""
     folder = tmp_path_factory.mktemp("language")
     for name, recipe in LANGUAGE.items():
-        task = Plugins().task(name)()
+        task: Any = Plugins().task(name)()
         rows = [row for _, row in language_rows(task.mini, task.split)]
         files = {"asked": rows[:6], "shown": rows[50:52]}
         for split, some in files.items():
@@ -331,7 +332,7 @@ def test_language_tasks_have_the_prompts_values_and_scores_of_lm_eval_s_own(
     )
     worst = 0.0
     for name in LANGUAGE:
-        task = Plugins().task(name)()
+        task: Any = Plugins().task(name)()
         samples = task.samples(task.split, Source("mini"))
         scored = []
         for sample, logged in zip(samples[:6], theirs["samples"][name], strict=True):
@@ -341,6 +342,7 @@ def test_language_tasks_have_the_prompts_values_and_scores_of_lm_eval_s_own(
             pairs = list(zip(contexts, [each.text for each in request.continuations], strict=True))
             assert pairs == [tuple(each) for each in logged["arguments"]], name
             [(_, response)] = pair.engine.answer([(0, request)])
+            assert isinstance(response, Scored)
             with pytest.raises(StopIteration) as stopped:
                 asking.send(response)
             answer = stopped.value.value
