@@ -68,6 +68,7 @@ def hub_rows(
     split: str,
     *,
     revision: str | None = None,
+    config: str | None = None,
     columns: Sequence[str] | None = None,
     image_columns: Sequence[str] = (),
     base64_columns: Sequence[str] = (),
@@ -78,6 +79,8 @@ def hub_rows(
         repository: id on the hub, `owner/name`, or a local folder laid out like one.
         split: as the dataset calls it.
         revision: commit, branch or tag; `None` is the repository's present state (see `resolve_commit`).
+        config: which of the datasets that the repository holds, where it holds several; in a local folder that is not
+            laid out so, the folder itself.
         columns: what a row must hold besides the images; others are not read. `None` is every column.
         image_columns: columns of pictures: encoded, or paths in the repository, which are fetched as they are opened.
             A column of lists of pictures gives a tuple for each row.
@@ -88,7 +91,7 @@ def hub_rows(
             is raised by the call itself, before the first row.
     """
     commit = resolve_commit(repository, revision)
-    table = _load(repository, split, commit)
+    table = _load(repository, split, commit, config)
     pictures = [*image_columns, *base64_columns]
     wanted = list(columns) if columns is not None else [name for name in table.column_names if name not in pictures]
     missing = [name for name in [*wanted, *pictures] if name not in table.column_names]
@@ -170,12 +173,15 @@ def resolve_commit(repository: str, revision: str | None) -> str | None:
     return commit
 
 
-def _load(repository: str, split: str, commit: str | None) -> Any:  # noqa: ANN401  `datasets` ships no types
+def _load(repository: str, split: str, commit: str | None, config: str | None = None) -> Any:  # noqa: ANN401  `datasets` ships no types
     import datasets  # noqa: PLC0415  takes a second to import
 
-    source = repository if commit is not None else str(Path(repository).expanduser())
+    source = repository
+    if commit is None:
+        folder = Path(repository).expanduser()
+        source, config = str(folder / config if config and (folder / config).is_dir() else folder), None
     try:
-        builder = datasets.load_dataset_builder(source, revision=commit)
+        builder = datasets.load_dataset_builder(source, config, revision=commit)
         files = builder.config.data_files or {}
         if asked := _files_of(files, split):
             kind = _FORMATS.get(PurePosixPath(asked[0]).suffix, "parquet")

@@ -1,29 +1,34 @@
-"""The bridge to lm-eval gives the values of lm-eval's own `hf` model on the same weights."""
+"""The bridge to lm-eval, and the language tasks, give the values of lm-eval's own `hf` model on the same weights."""
 
 from __future__ import annotations
 
 import json
 import logging
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lm_eval
+import numpy as np
 import pytest
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 from tokenizers.processors import TemplateProcessing
 
+from kosmos_eval.data.source import Source
+from kosmos_eval.microworld.language import language_rows
 from kosmos_eval.model.config import ConnectorConfig, DecoderConfig, KosmosConfig, VisionConfig
 from kosmos_eval.model.engine import KosmosModel
 from kosmos_eval.model.kosmos import Kosmos
 from kosmos_eval.model.layouts import HEAD, TRANSFORMERS
 from kosmos_eval.model.lm_eval_bridge import KosmosLM
 from kosmos_eval.model.tokenizer import FILE_NAME, RELEASED_FILE_NAME, Tokenizer
+from kosmos_eval.plugins import Plugins
+from kosmos_eval.request import Scored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from lm_eval.api.model import LM
 
@@ -275,3 +280,83 @@ def test_lm_eval_finds_the_same_metrics_and_values_with_either_model(pair: Pair,
                     assert value[1] == expected[1]
                     value, expected = value[0], expected[0]
                 assert value == (expected if task == "answers" else pytest.approx(expected, abs=NEAR)), one["doc_id"]
+
+
+LANGUAGE = {
+    "story_cloze": "storycloze/storycloze_2016.yaml",
+    "hellaswag": "hellaswag/hellaswag.yaml",
+    "winograd_wsc273": "wsc273/default.yaml",
+    "winogrande": "winogrande/default.yaml",
+    "piqa": "piqa/piqa.yaml",
+    "boolq": "super_glue/boolq/default.yaml",
+    "cb": "super_glue/cb/default.yaml",
+    "copa": "super_glue/copa/default.yaml",
+}
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory: pytest.TempPathFactory) -> TaskManager:
+    """lm-eval's own language tasks on six rows of our embedded data, two of them exemplars."""
+    folder = tmp_path_factory.mktemp("language")
+    for name, recipe in LANGUAGE.items():
+        task: Any = Plugins().task(name)()
+        rows = [row for _, row in language_rows(task.mini, task.split)]
+        files = {"asked": rows[:6], "shown": rows[50:52]}
+        for split, some in files.items():
+            (folder / f"{name}.{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+        where = {"data_files": {split: str(folder / f"{name}.{split}.jsonl") for split in files}}
+        said = {
+            "include": str(Path(lm_eval.__path__[0]) / "tasks" / recipe),
+            "task": name,
+            "tag": None,
+            "dataset_path": "json",
+            "dataset_name": None,
+            "dataset_kwargs": {**where, "cache_dir": str(folder / "cache")},
+            "training_split": None,
+            "validation_split": None,
+            "test_split": "asked",
+            "fewshot_split": "shown",
+            "fewshot_config": {"sampler": "first_n"},
+        }
+        (folder / f"{name}.yaml").write_text(json.dumps(said))
+    return TaskManager(include_path=str(folder), include_defaults=False)
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_language_tasks_have_the_prompts_values_and_scores_of_lm_eval_s_own(
+    pair: Pair, language: TaskManager, shots: int
+) -> None:
+    hf, _ = pair.models()
+    theirs = lm_eval.simple_evaluate(
+        model=hf, tasks=list(LANGUAGE), task_manager=language, num_fewshot=shots, bootstrap_iters=0
+    )
+    worst = 0.0
+    for name in LANGUAGE:
+        task: Any = Plugins().task(name)()
+        samples = task.samples(task.split, Source("mini"))
+        scored = []
+        for sample, logged in zip(samples[:6], theirs["samples"][name], strict=True):
+            asking = task.ask(sample, samples[50 : 50 + shots])
+            request = next(asking)
+            contexts = [(request.prompt + each.lead).text() for each in request.continuations]
+            pairs = list(zip(contexts, [each.text for each in request.continuations], strict=True))
+            assert pairs == [tuple(each) for each in logged["arguments"]], name
+            [(_, response)] = pair.engine.answer([(0, request)])
+            assert isinstance(response, Scored)
+            with pytest.raises(StopIteration) as stopped:
+                asking.send(response)
+            answer = stopped.value.value
+            for (total, greedy), [other] in zip(answer, logged["resps"], strict=True):
+                worst = max(worst, abs(total - float(other[0])))
+                assert greedy == other[1], name
+            scored.append((sample, task.score(sample, answer)))
+        expected = theirs["results"][name]
+        for metric in task.metrics:
+            found = (
+                task.score_corpus(scored)[metric.name].weighed.values(np.ones((1, len(scored))))[0]
+                if metric.corpus
+                else sum(score.values[metric.name] for _, score in scored) / len(scored)
+            )
+            assert found == pytest.approx(expected[f"{metric.name},none"]), (name, metric.name)
+    print(f"largest difference of a log-likelihood: {worst:.2g}")  # noqa: T201  shown with -rP
+    assert worst < NEAR
