@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from kosmos_eval.data.folder import INTACT, list_folder, read_table, sub_folders
-from kosmos_eval.data.hub import hub_rows
+from kosmos_eval.data.hub import check_once, hub_rows
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.lettering import SMALLEST
 from kosmos_eval.microworld.opinions import SENTIMENTS, opinion_items
@@ -167,10 +167,7 @@ class RenderedSST2(ClosedQuestion):
         seen: set[str] = set()
         for number, row in enumerate(rows):
             key = str(row[self.key_column]) if self.key_column else str(number)
-            if key in seen:
-                message = f"{label}, row {number}: expected id {key} once, got it again; name an intact copy"
-                raise DataError(message)
-            seen.add(key)
+            check_once(key, seen, f"{label}, row {number}", "id")
             image = row[self.image_column]
             assert isinstance(image, Image)
             yield _sample(key, image, _sentiment(row[self.label_column], f"{label}, row {number}"))

@@ -24,6 +24,7 @@ import torch
 
 from kosmos_eval.errors import KosmosEvalError
 from kosmos_eval.locations import Box, Corners, box_of
+from kosmos_eval.metrics.boxes import HIT, overlap
 from kosmos_eval.microworld.captions import named, read_caption
 from kosmos_eval.microworld.drawing import box, draw_scene
 from kosmos_eval.microworld.questions import make_questions
@@ -58,7 +59,6 @@ _QUESTIONS = 5
 _LONGEST = 96  # tokens; the longest grounded caption has fewer
 _OBJECT = re.compile(r"<object><patch_index_(\d{4})><patch_index_(\d{4})>")
 _ROOM = 512
-_IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +176,8 @@ def _finds(thing: Thing, text: str) -> bool:
     found = _OBJECT.match(text.strip())
     if found is None or any(int(place) >= LOCATIONS for place in found.groups()):
         return False
-    left, top, right, bottom = box_of(Corners(int(found[1]), int(found[2])))
     truth = Box(*(side / SIDE for side in box(thing)))
-    across = min(right, truth.right) - max(left, truth.left)
-    down = min(bottom, truth.bottom) - max(top, truth.top)
-    if across <= 0 or down <= 0 or right <= left or bottom <= top:
-        return False
-    both = (right - left) * (bottom - top) + (truth.right - truth.left) * (truth.bottom - truth.top)
-    return across * down / (both - across * down) >= _IOU
+    return overlap(box_of(Corners(int(found[1]), int(found[2]))), truth) >= HIT
 
 
 def _answers(engine: KosmosModel, asked: Sequence[_Asked], *, with_picture: bool) -> list[bool]:

@@ -9,7 +9,7 @@ from kosmos_eval.errors import UsageError
 from kosmos_eval.task import About
 
 from .base import ACC, ACC_NORM, DEVIATIONS, PAPER, Language
-from .files import find_first, json_rows, label_of, story_rows, winograd_rows, with_labels
+from .files import find_first, label_of, labelled_rows, story_rows, winograd_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -231,11 +231,7 @@ class Winogrande(Language):
 
     def folder_rows(self, split: str, folder: Path) -> list[tuple[str, Row]]:
         """Return the rows; labels that the file lacks are taken from the file beside it."""
-        path = find_first(folder, self.files[split], self.cure)
-        rows = json_rows(path)
-        if any("answer" in row for _, row in rows):
-            return rows
-        return with_labels(rows, "answer", path.with_name(f"{path.stem}-labels.lst"))
+        return labelled_rows(find_first(folder, self.files[split], self.cure), "answer")
 
     def normalise(self, row: Row, where: str) -> Row:
         """Return a row with the number of its answer as text."""
@@ -280,11 +276,7 @@ class PIQA(Language):
 
     def folder_rows(self, split: str, folder: Path) -> list[tuple[str, Row]]:
         """Return the rows with the labels of the file beside theirs."""
-        path = find_first(folder, self.files[split], self.cure)
-        rows = json_rows(path)
-        if any("label" in row for _, row in rows):
-            return rows
-        return with_labels(rows, "label", path.with_name(f"{path.stem}-labels.lst"))
+        return labelled_rows(find_first(folder, self.files[split], self.cure), "label")
 
     def normalise(self, row: Row, where: str) -> Row:
         """Return a row with its label as a number."""

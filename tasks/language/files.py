@@ -71,12 +71,19 @@ def json_rows(path: Path) -> list[tuple[str, Row]]:
     return rows
 
 
-def with_labels(rows: Sequence[tuple[str, Row]], column: str, path: Path) -> list[tuple[str, Row]]:
-    """Return rows with the lines of a file of labels as a column.
+def labelled_rows(path: Path, column: str) -> list[tuple[str, Row]]:
+    """Return the objects of a JSON-lines file; labels that it lacks are the lines of `STEM-labels.lst` beside it.
 
     Raises:
-        DataError: there is no such file, or it has another number of lines.
+        DataError: a line is something else, or there is no such file of labels, or one of another number of lines.
     """
+    rows = json_rows(path)
+    if any(column in row for _, row in rows):
+        return rows
+    return _with_labels(rows, column, path.with_name(f"{path.stem}-labels.lst"))
+
+
+def _with_labels(rows: Sequence[tuple[str, Row]], column: str, path: Path) -> list[tuple[str, Row]]:
     if not path.is_file():
         message = f"expected {path}, which has the labels of the rows beside it, found none; {INTACT}"
         raise DataError(message)
