@@ -15,10 +15,9 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
-from kosmos_eval.errors import UsageError
-
 from .captions import joined
 from .draws import Draws
+from .mini import check_split
 from .questions import place
 from .scene import COLOURS, GRID, HELD_BACK, JITTER, MOST_THINGS, SHAPES, SIZES, Scene, Thing
 
@@ -137,9 +136,7 @@ def size_items(split: str) -> Iterator[SizePair]:
 
 def _halves(split: str) -> list[list[Kind]]:
     """Return the kinds of a split, those that text states and, where there are any, the others."""
-    if split not in {"test", "train"}:
-        message = f"split {split!r}: expected the embedded data's test, train"
-        raise UsageError(message)
+    check_split(split, ("test", "train"))
     found = [kind for kind in kinds() if kind.asked == (split == "test")]
     halves = [[kind for kind in found if kind.stated == stated] for stated in (True, False)]
     return [half for half in halves if half]

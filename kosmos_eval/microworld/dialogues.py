@@ -6,10 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kosmos_eval.errors import UsageError
-
 from .draws import Draws
-from .mini import mini_subject, scene_image
+from .mini import check_split, mini_subject, scene_image
 from .questions import ANNOTATORS, PLACES, make_questions, with_article
 from .scene import COLOURS, SHAPES, SIZES, make_scene
 
@@ -80,9 +78,7 @@ def dialogues(split: str) -> Iterator[Dialogue]:
     Raises:
         UsageError: there is no such split.
     """
-    if split not in DIALOGUES:
-        message = f"split {split!r}: expected the embedded dialogues' {', '.join(DIALOGUES)}"
-        raise UsageError(message)
+    check_split(split, DIALOGUES)
     return (_dialogue(split, number) for number in range(DIALOGUES[split]))
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kosmos_eval.errors import UsageError
-
 from .draws import Draws
-from .mini import mini_subject
+from .mini import check_split, mini_subject
 from .prose import NUMBERS, describe
 from .questions import with_article
 from .scene import COLOURS, SHAPES, SIZES, Scene, make_scene
@@ -41,9 +39,7 @@ def language_rows(benchmark: str, split: str) -> list[tuple[str, Row]]:
     Raises:
         UsageError: there is no such split.
     """
-    if split not in _SPLITS:
-        message = f"split {split!r}: expected the embedded data's {', '.join(_SPLITS)}"
-        raise UsageError(message)
+    check_split(split, _SPLITS)
     first = _SPLITS.index(split) * ROWS
     rows = islice(_different(benchmark), first, first + ROWS)
     return [(f"{split}-{number:03d}", row) for number, row in enumerate(rows)]

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kosmos_eval.errors import UsageError
 from kosmos_eval.prompt import Image
 
 from .draws import Draws
-from .mini import mini_subject
+from .mini import check_split, mini_subject
 from .questions import place, with_article
 from .scene import COLOURS, HELD_BACK, SHAPES, SIDE, Scene, Thing, make_scene
 
@@ -102,9 +101,7 @@ def meme_items(split: str) -> Iterator[MemeItem]:
     Raises:
         UsageError: there is no such split.
     """
-    if split not in MEMES:
-        message = f"split {split!r}: expected the embedded data's {', '.join(MEMES)}"
-        raise UsageError(message)
+    check_split(split, MEMES)
     return _meme_items(split)
 
 

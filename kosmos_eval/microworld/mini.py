@@ -14,7 +14,7 @@ from .questions import Question, make_questions
 from .scene import Scene, make_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import PIL.Image
 
@@ -70,14 +70,18 @@ def mini_subject(split: str, number: int) -> str:
     return f"mini|{split}|{number}"
 
 
-def check_split(split: str) -> None:
+def check_split(split: str, known: Collection[str] = SPLITS) -> None:
     """Do nothing for a split of the embedded data.
 
+    Args:
+        split: that is asked for.
+        known: splits that there are.
+
     Raises:
-        UsageError: the embedded data has no such split.
+        UsageError: it is not one of them.
     """
-    if split not in SPLITS:
-        message = f"split {split!r}: expected the embedded data's {', '.join(SPLITS)}"
+    if split not in known:
+        message = f"split {split!r}: expected the embedded data's {', '.join(known)}"
         raise UsageError(message)
 
 

@@ -12,8 +12,9 @@ from functools import cache, partial
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
-from kosmos_eval.errors import UsageError
 from kosmos_eval.prompt import Image
+
+from .mini import check_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +74,7 @@ def opinion_items(split: str) -> Iterator[Opinion]:
     Raises:
         UsageError: there is no such split.
     """
-    if split not in OPINIONS:
-        message = f"split {split!r}: expected the embedded data's {', '.join(OPINIONS)}"
-        raise UsageError(message)
+    check_split(split, OPINIONS)
     return _opinion_items(split)
 
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kosmos_eval.errors import UsageError
 from kosmos_eval.prompt import Image
 
 from .draws import Draws
-from .mini import mini_subject
+from .mini import check_split, mini_subject
 from .questions import with_article
 from .scene import COLOURS, GRID, HELD_BACK, JITTER, SHAPES, SIDE, SIZES, Scene, Thing
 from .words import make_word
@@ -83,9 +82,7 @@ def pages(split: str) -> Iterator[Page]:
     Raises:
         UsageError: there is no such split.
     """
-    if split not in PAGES:
-        message = f"split {split!r}: expected the embedded pages' {', '.join(PAGES)}"
-        raise UsageError(message)
+    check_split(split, PAGES)
     return (_page(split, number) for number in range(PAGES[split]))
 
 

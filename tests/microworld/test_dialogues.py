@@ -45,5 +45,5 @@ def test_no_picture_is_in_two_dialogues() -> None:
 
 
 def test_an_unknown_split_is_an_error() -> None:
-    with pytest.raises(UsageError, match="split 'test': expected the embedded dialogues' train, val"):
+    with pytest.raises(UsageError, match="split 'test': expected the embedded data's train, val"):
         dialogues("test")

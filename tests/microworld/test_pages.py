@@ -58,5 +58,5 @@ def test_no_page_is_in_two_splits() -> None:
 
 
 def test_an_unknown_split_is_an_error() -> None:
-    with pytest.raises(UsageError, match="split 'test': expected the embedded pages' train, dev"):
+    with pytest.raises(UsageError, match="split 'test': expected the embedded data's train, dev"):
         pages("test")
