@@ -1,0 +1,1 @@
+"""What the papers printed, as data, and a model's own numbers beside it."""
