@@ -135,6 +135,7 @@ class ModelSpec:
             missing or unreadable and `UsageError` for unknown arguments.
         embedded: whether the weights ship with the package; such models run on `mini` data unless told otherwise.
         facts: parameters, size, training data, seed: shown by `ls models`.
+        reads_pictures: returns whether prompts may have images, without loading the weights; raises as `fingerprint`.
     """
 
     name: str
@@ -143,3 +144,4 @@ class ModelSpec:
     fingerprint: Callable[[ModelOptions], str]
     embedded: bool = False
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    reads_pictures: Callable[[ModelOptions], bool] = lambda _options: True

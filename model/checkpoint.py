@@ -141,8 +141,10 @@ def _check_vocabulary(folder: Path, tokenizer: Tokenizer, config: KosmosConfig) 
         raise DataError(message)
 
 
-def check_folder(folder: Path, *, pickles: bool = False) -> None:
-    """Raise what loading the folder would raise, but for damage to the numbers themselves, without reading them.
+def check_folder(folder: Path, *, pickles: bool = False) -> KosmosConfig:
+    """Return the shape of a folder's model, and raise what loading it would raise but for damage to the numbers.
+
+    The numbers themselves are not read.
 
     Args:
         folder: a model folder.
@@ -151,7 +153,7 @@ def check_folder(folder: Path, *, pickles: bool = False) -> None:
     Raises:
         DataError: as for `load_kosmos`.
     """
-    _open(folder, pickles=pickles)
+    return _open(folder, pickles=pickles)[1].config
 
 
 def fingerprint(folder: Path) -> str:

@@ -50,6 +50,7 @@ def _embedded(name: str, description: str) -> ModelSpec:
         fingerprint=lambda options: _fingerprint(checked(options), options),
         embedded=True,
         facts=MappingProxyType({key: value for key, value in facts.items() if value is not None}),
+        reads_pictures=lambda options: _reads_pictures(checked(options), options),
     )
 
 
@@ -59,6 +60,10 @@ def _load_given(options: ModelOptions) -> KosmosModel:
 
 def _fingerprint_given(options: ModelOptions) -> str:
     return _fingerprint(_given_folder(options), options)
+
+
+def _reads_pictures_given(options: ModelOptions) -> bool:
+    return _reads_pictures(_given_folder(options), options)
 
 
 def _given_folder(options: ModelOptions) -> Path:
@@ -105,6 +110,12 @@ def _fingerprint(folder: Path, options: ModelOptions) -> str:
     return fingerprint(folder)
 
 
+def _reads_pictures(folder: Path, options: ModelOptions) -> bool:
+    from .checkpoint import check_folder  # noqa: PLC0415  as above
+
+    return check_folder(folder, pickles=may_read_pickles(options.arguments)).vision is not None
+
+
 KOSMOS_TINY = _embedded(
     "kosmos-tiny", "A small Kosmos that reads microworld pictures, instruction-tuned on text; a test of the harness."
 )
@@ -125,4 +136,5 @@ KOSMOS = ModelSpec(
     ),
     load=_load_given,
     fingerprint=_fingerprint_given,
+    reads_pictures=_reads_pictures_given,
 )

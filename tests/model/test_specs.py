@@ -11,7 +11,7 @@ from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 from kosmos_eval.language_model import ModelOptions
 from kosmos_eval.model.config import KOSMOS_TINY as TINY_CONFIG
 from kosmos_eval.model.kosmos import Kosmos
-from kosmos_eval.model.specs import EMBEDDED, KOSMOS, KOSMOS_TINY
+from kosmos_eval.model.specs import EMBEDDED, KOSMOS, KOSMOS_TINY, embedded_folder
 from kosmos_eval.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -43,14 +43,24 @@ def test_the_stated_facts_are_the_models() -> None:
         assert spec.fingerprint(ModelOptions()).startswith(spec.facts["fingerprint"])
 
 
+def test_whether_a_model_reads_pictures_is_known_without_loading_it() -> None:
+    assert {spec.name: spec.reads_pictures(ModelOptions()) for spec in EMBEDDED} == {
+        "kosmos-tiny": True,
+        "kosmos-tiny-base": True,
+        "kosmos-tiny-lm": False,
+    }
+    text_only = ModelOptions(arguments={"pretrained": str(embedded_folder("kosmos-tiny-lm"))})
+    assert not KOSMOS.reads_pictures(text_only)
+
+
 @pytest.mark.parametrize("spec", [KOSMOS, *EMBEDDED])
-@pytest.mark.parametrize("how", ["load", "fingerprint"])
+@pytest.mark.parametrize("how", ["load", "fingerprint", "reads_pictures"])
 def test_an_unknown_argument_is_an_error(spec: ModelSpec, how: str) -> None:
     with pytest.raises(UnknownNameError, match="no argument of model kosmos"):
         getattr(spec, how)(ModelOptions(arguments={"pretraind": "x"}))
 
 
-@pytest.mark.parametrize("how", ["load", "fingerprint"])
+@pytest.mark.parametrize("how", ["load", "fingerprint", "reads_pictures"])
 def test_a_checkpoint_must_be_named_and_there(tmp_path: Path, how: str) -> None:
     with pytest.raises(UsageError, match="expected --model_args pretrained=FOLDER"):
         getattr(KOSMOS, how)(ModelOptions())
