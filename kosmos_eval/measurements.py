@@ -59,6 +59,7 @@ class Measurements:
         failed: keys of the samples that the model could not take.
         asked: SHA-256 of each sample's first request; empty in records of before it was kept.
         targets: the truth, for people.
+        groups: breakdown to category, of each sample.
         unkept: name of each corpus metric that is in neither `corpus` nor any sample's values, to the reason.
         origin: the run.
     """
@@ -74,6 +75,7 @@ class Measurements:
     failed: frozenset[str] = frozenset()
     asked: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    groups: tuple[Mapping[str, str], ...] = ()
     unkept: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     origin: Origin = Origin()
 
@@ -105,6 +107,7 @@ class Measurements:
             failed=frozenset(),
             asked=taken(self.asked),
             targets=taken(self.targets),
+            groups=taken(self.groups),
         )
 
 
