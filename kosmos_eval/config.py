@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from kosmos_eval.controls import parse_control
 from kosmos_eval.errors import UnknownNameError, UsageError
 from kosmos_eval.exemplars import ExemplarPolicy  # noqa: TC001  pydantic reads the annotation
 
@@ -31,6 +32,7 @@ class RunConfig(BaseModel):
         seed: of every random choice.
         trials: how often a few-shot task is asked, each time with other exemplars.
         trial_seeds: of the trials' exemplars, one a trial; `None` takes `seed`, `seed + 1`, ...
+        controls: names of input controls (`kosmos_eval.controls`); each asks every task that it applies to once more.
         settings: name of a task, or of a part of it, to settings.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: of the weights and activations.
@@ -52,6 +54,7 @@ class RunConfig(BaseModel):
     seed: int = 0
     trials: int = Field(default=1, ge=1)
     trial_seeds: tuple[int, ...] | None = None
+    controls: tuple[str, ...] = ()
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -89,7 +92,12 @@ class RunConfig(BaseModel):
             raise ValueError(message)
         return seeds
 
-    @field_validator("tasks", "shots", mode="after")
+    @field_validator("controls", mode="after")
+    @classmethod
+    def _known_controls(cls, controls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(parse_control(each).name for each in controls)
+
+    @field_validator("tasks", "shots", "controls", mode="after")
     @classmethod
     def _once_each(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(values))
@@ -112,6 +120,7 @@ IDENTITY = (
     "seed",
     "trials",
     "trial_seeds",
+    "controls",
     "settings",
     "dtype",
 )

@@ -91,6 +91,7 @@ class Cell:
         pool: what exemplars are drawn from.
         part: the name that `--tasks` knows it by, `refcoco:testA`; empty for the task's own.
         trial: which of the exemplars' draws this is, from 0; the first is the same in a run without others.
+        control: name of the input control it is asked under, `image=none`; empty without.
         nearest: the samples' most similar exemplars, which `rices` chooses; made by `rices.py`.
     """
 
@@ -103,6 +104,7 @@ class Cell:
     pool: ExemplarPool[Sample]
     part: str = ""
     trial: int = 0
+    control: str = ""
     nearest: Nearest = field(default_factory=dict, repr=False)
     _drawn: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -113,8 +115,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The cell's name, `vqav2@mini|4`, and `vqav2@mini|4#2` for the second trial."""
-        return cell_name(self.label, self.shots, self.trial)
+        """The cell's name, `vqav2@mini|4`, `vqav2@mini|4#2` for the second trial, `vqav2@mini|4~image=none`."""
+        return cell_name(self.label, self.shots, self.trial, self.control)
 
     @property
     def exemplar_seed(self) -> int | None:

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-def file_stem(task: str, shots: int, trial: int = 0) -> str:
+def file_stem(task: str, shots: int, trial: int = 0, control: str = "") -> str:
     """Return a cell's name in file names: `vqav2@mini_4shot`, `refcoco.testA@mini_0shot`, `raven@mini_2shot_trial2`.
 
-    No name of a task, split or variant has a dot, so no two cells share a file; nor a colon, which not every file
-    system takes.
+    A control comes last: `vqav2@mini_4shot_image-none`. No name of a task, split or variant has a dot, so no two cells
+    share a file; nor a colon, which not every file system takes.
     """
-    return f"{task.replace(':', '.')}_{shots}shot" + (f"_trial{trial + 1}" if trial else "")
+    stem = f"{task.replace(':', '.')}_{shots}shot" + (f"_trial{trial + 1}" if trial else "")
+    return stem + (f"_{control.replace('=', '-')}" if control else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class MarginSummary:
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """A task at one shot count, in one trial of its exemplars.
+    """A task at one shot count, in one trial of its exemplars, perhaps under an input control.
 
     Attributes:
         task: the label, such as `vqav2@mini`.
@@ -128,6 +129,7 @@ class CellResult:
         margins: how close the model's choices were; `None` in records of before they were kept.
         trial: which of the exemplars' draws this is, from 0.
         exemplar_seed: of that draw; `None` for zero shots, and in records of before there were trials.
+        control: name of the input control it was asked under (`kosmos_eval.controls`), `image=none`; empty without.
     """
 
     task: str
@@ -147,16 +149,17 @@ class CellResult:
     margins: MarginSummary | None = None
     trial: int = 0
     exemplar_seed: int | None = None
+    control: str = ""
 
     @property
     def name(self) -> str:
-        """The cell's name in results: `vqav2@mini|4`, and `vqav2@mini|4#2` for the second trial."""
-        return cell_name(self.task, self.shots, self.trial)
+        """Its name in results: `vqav2@mini|4`, `vqav2@mini|4#2` for the second trial, `vqav2@mini|4~image=none`."""
+        return cell_name(self.task, self.shots, self.trial, self.control)
 
     @property
     def file_stem(self) -> str:
         """The cell's name in file names: `vqav2@mini_4shot`."""
-        return file_stem(self.task, self.shots, self.trial)
+        return file_stem(self.task, self.shots, self.trial, self.control)
 
     @property
     def subset(self) -> bool:

@@ -285,6 +285,7 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusRe
         margins=summarise_margins(tally.margins, cell.config.dtype),
         trial=cell.trial,
         exemplar_seed=cell.exemplar_seed,
+        control=cell.control,
     )
 
 

@@ -48,6 +48,7 @@ class Trials:
         seeds: of the draws.
         cells: names of the trials' cells, in the same order.
         metrics: over the trials, the headline first.
+        control: name of the input control that all were asked under; empty without.
     """
 
     task: str
@@ -55,6 +56,7 @@ class Trials:
     seeds: tuple[int | None, ...]
     cells: tuple[str, ...]
     metrics: tuple[Spread, ...]
+    control: str = ""
 
     @property
     def name(self) -> str:
@@ -62,9 +64,9 @@ class Trials:
         return self.cells[0]
 
 
-def cell_name(label: str, shots: int, trial: int) -> str:
-    """Return a cell's name: `vqav2@mini|4`, and `vqav2@mini|4#2` for the second trial."""
-    return f"{label}|{trial_name(shots, trial)}"
+def cell_name(label: str, shots: int, trial: int, control: str = "") -> str:
+    """Return a cell's name: `vqav2@mini|4`, `vqav2@mini|4#2` for the second trial, `vqav2@mini|4~image=none`."""
+    return f"{label}|{trial_name(shots, trial)}" + (f"~{control}" if control else "")
 
 
 def trial_name(shots: int, trial: int) -> str:
@@ -74,9 +76,9 @@ def trial_name(shots: int, trial: int) -> str:
 
 def gather_trials(cells: Iterable[CellResult]) -> tuple[Trials, ...]:
     """Return the tasks and shot counts among the cells that have several trials, in the order of their first cells."""
-    together: dict[tuple[str, int], list[CellResult]] = {}
+    together: dict[tuple[str, int, str], list[CellResult]] = {}
     for cell in cells:
-        together.setdefault((cell.task, cell.shots), []).append(cell)
+        together.setdefault((cell.task, cell.shots, cell.control), []).append(cell)
     return tuple(_trials(each) for each in together.values() if any(cell.trial for cell in each))
 
 
@@ -87,7 +89,8 @@ def _trials(cells: Sequence[CellResult]) -> Trials:
     ]
     first = cells[0]
     seeds = tuple(cell.exemplar_seed for cell in cells)
-    return Trials(first.task, first.shots, seeds, tuple(cell.name for cell in cells), tuple(metrics))
+    names = tuple(cell.name for cell in cells)
+    return Trials(first.task, first.shots, seeds, names, tuple(metrics), first.control)
 
 
 def _spread(name: str, values: Sequence[float | None], *, percent: bool) -> Spread:

@@ -80,7 +80,7 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
     tally, showcase = Tally(cell.task.metrics), Showcase(corpus.guide(cell.task.metrics))
     unlabelled: list[tuple[Sample, Score]] = []
     sealed = True  # whether all of the unlabelled samples have an answer
-    stem = file_stem(cell.label, cell.shots, cell.trial)
+    stem = file_stem(cell.label, cell.shots, cell.trial, cell.control)
     encode = json.JSONEncoder(ensure_ascii=False, default=outermost).encode
     with (
         whole_file(folder / "samples" / f"{stem}.jsonl") as jsonl,
@@ -209,8 +209,16 @@ def _results_json(plan: Plan, results: Sequence[CellResult], weights: str) -> di
         },
         "trials": {each.name: plain(each) for each in gather_trials(results)},
         "schema": SCHEMA_VERSION,
-        "cells": [plain(cell) for cell in results],
+        "cells": [_cell_json(cell) for cell in results],
     }
+
+
+def _cell_json(cell: CellResult) -> dict[str, Any]:
+    """Return a cell whole; a run without controls is written as it was before there were any."""
+    values: dict[str, Any] = plain(cell)
+    if not cell.control:
+        del values["control"]
+    return values
 
 
 def _lm_eval_row(cell: CellResult) -> dict[str, Any]:
