@@ -292,7 +292,7 @@ def load(folder: Path | str) -> RunRecord:
         raise DataError(message)
     results = _read_json(path)
     try:
-        return RunRecord(folder, run, tuple(_cell(values) for values in results["cells"]))
+        return RunRecord(folder, run, tuple(cell_from_json(values) for values in results["cells"]))
     except (KeyError, TypeError) as error:
         message = f"{path}: expected what this version writes, got something else ({error}); see kosmos-eval rescore"
         raise DataError(message) from error
@@ -327,7 +327,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _cell(values: Mapping[str, Any]) -> CellResult:
+def cell_from_json(values: Mapping[str, Any]) -> CellResult:
+    """Return a cell's results from the values that `results.json` has of them.
+
+    Raises:
+        KeyError: a field is missing.
+        TypeError: there is a field that this version does not know.
+    """
     groups = {
         breakdown: {category: MetricResult(**metric) for category, metric in categories.items()}
         for breakdown, categories in values["groups"].items()
