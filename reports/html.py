@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, ClassVar
+
+from kosmos_eval.visible import visible
 
 from .page import build_page
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     from kosmos_eval.record import RunRecord
 
 _TEMPLATES = "kosmos_eval.reports"
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff]"
-)
-_CONTROL_PICTURES = 0x2400
-_SPACE = 0x20
 
 
 class HTMLReport:
@@ -71,18 +67,3 @@ def render(record: RunRecord) -> str:
         style=markupsafe.Markup(style),  # noqa: S704  our own file, which a test keeps free of "<"
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
     )
-
-
-def visible(value: object) -> object:
-    """Return text with what could not be seen, or could turn the text around it, replaced by something that shows.
-
-    Control characters become their pictures (`␀`); directional overrides and code points that are no characters
-    become their numbers (`⟨U+202E⟩`). Line ends and tabs stay. What is not text, and the page's own marked-up text,
-    is returned as it is.
-    """
-    return _UNSEEN.sub(_shown, value) if type(value) is str else value
-
-
-def _shown(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return chr(_CONTROL_PICTURES + code) if code < _SPACE else f"⟨U+{code:04X}⟩"
