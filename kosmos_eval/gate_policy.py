@@ -10,7 +10,7 @@
     tolerances = { vqa_accuracy = 1.5 }
     metrics = ["vqa_accuracy", "exact_match"]
 
-Every setting of a task stands at the top, too, for all tasks.
+What is said of a task may be said at the top, too, of all tasks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from kosmos_eval.record import CellResult
+    from kosmos_eval.record import CellResult, MetricResult
 
 Outcome = Literal["inconclusive", "pass", "fail"]
 _Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -50,9 +50,8 @@ class TaskRules(BaseModel):
         tolerances: metric to the points of it that may be lost; for a metric that is no percentage, in its own unit.
         min_samples: with fewer a cell cannot pass, unless nothing changed at all.
         max_unparsed: percentage of the answers that may be unreadable.
-        max_failed: percentage of the samples that the model may fail on.
+        max_failed: percentage of the samples that the model may fail on; the baseline's own where nothing is said.
         min_speed: least samples a second, in percent of the baseline's.
-        max_memory: most memory, in percent of the baseline's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,7 +63,6 @@ class TaskRules(BaseModel):
     max_unparsed: _Percent | None = None
     max_failed: _Percent | None = None
     min_speed: _Percent | None = None
-    max_memory: _Percent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,8 @@ class CellRules:
 
     Attributes:
         metrics: that are gated; empty for the headline alone.
-        min_speed, max_memory, max_unparsed: `None` is no limit.
+        max_failed: `None` is the baseline's own share.
+        max_unparsed, min_speed: `None` is no limit.
     """
 
     metrics: tuple[str, ...] = ()
@@ -81,9 +80,22 @@ class CellRules:
     tolerances: Mapping[str, float] = field(default_factory=dict)
     min_samples: int = MIN_SAMPLES
     max_unparsed: float | None = None
-    max_failed: float | None = 0.0
+    max_failed: float | None = None
     min_speed: float | None = None
-    max_memory: float | None = None
+
+    def tolerance_of(self, metric: MetricResult) -> float:
+        """Return how much of a metric may be lost, in its own unit: 0.02 for 2 points of a metric in percent.
+
+        Raises:
+            UsageError: the metric is no percentage, and nothing is said of it.
+        """
+        if (points := self.tolerances.get(metric.name)) is None and metric.percent:
+            points = self.tolerance
+        if points is None:
+            message = f"the gate's policy: expected a tolerance for {metric.name}, which is not in percent; "
+            message += f"say it as tolerances = {{ {metric.name} = ... }}"
+            raise UsageError(message)
+        return points / 100 if metric.percent else points
 
 
 class Policy(TaskRules):
@@ -94,6 +106,7 @@ class Policy(TaskRules):
         power: with which a drop is to be found where the gate says how many samples would do.
         inconclusive: what an inconclusive verdict comes to.
         required: cells that the run must have; `None` for all that the baseline has.
+        max_memory: most memory, in percent of the baseline's.
         tasks: a name or glob to what holds for the cells that it fits.
     """
 
@@ -101,6 +114,7 @@ class Policy(TaskRules):
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     inconclusive: Outcome = "inconclusive"
     required: tuple[str, ...] | None = None
+    max_memory: _Percent | None = None
     tasks: dict[str, TaskRules] = Field(default_factory=dict)
 
     def of(self, cell: CellResult) -> CellRules:
@@ -119,17 +133,16 @@ class Policy(TaskRules):
         return self.required is None or any(fits(name, cell) for name in self.required)
 
     def check_names(self, cells: Iterable[CellResult]) -> None:
-        """Raise unless each name of the policy fits a cell.
+        """Raise unless each name of tasks fits a cell, for what is said of it would count for nothing.
 
         Raises:
             UnknownNameError: one fits none; the nearest is named.
         """
         known = list(cells)
-        for name in (*self.tasks, *(self.required or ())):
+        for name in self.tasks:
             if not any(fits(name, cell) for cell in known):
-                raise UnknownNameError(
-                    "cell of the gate's policy", name, (each for cell in known for each in _names(cell))
-                )
+                kind = "task of the gate's policy"
+                raise UnknownNameError(kind, name, (each for cell in known for each in _names(cell)))
 
 
 def fits(name: str, cell: CellResult) -> bool:

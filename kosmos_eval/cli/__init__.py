@@ -11,9 +11,11 @@ from typing import Any
 import click
 
 from kosmos_eval.cli.audit import audit
+from kosmos_eval.cli.baseline import baseline
 from kosmos_eval.cli.chat import chat
 from kosmos_eval.cli.describe import describe
 from kosmos_eval.cli.doctor import doctor
+from kosmos_eval.cli.gate import gate
 from kosmos_eval.cli.ls import ls
 from kosmos_eval.cli.plan import plan
 from kosmos_eval.cli.report import report
@@ -70,7 +72,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, plan, audit, chat, ls, describe, rescore, report, validate, version, doctor):
+for command in (run, plan, audit, chat, ls, describe, rescore, report, gate, baseline, validate, version, doctor):
     cli.add_command(command)
 
 
