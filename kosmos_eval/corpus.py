@@ -47,11 +47,21 @@ class Summed:
 
     Attributes:
         statistics: what each sample adds; [samples, statistics].
-        combine: from the weighted sums, [rows, statistics], to the metric, [rows].
+        form: how the metric follows from the sums: a name of `kosmos_eval.metrics.forms`, which a record can hold, or
+            a function of one's own from the weighted sums, [rows, statistics], to the metric, [rows].
     """
 
     statistics: Floats
-    combine: Callable[[Floats], Floats]
+    form: str | Callable[[Floats], Floats]
+
+    @property
+    def combine(self) -> Callable[[Floats], Floats]:
+        """The function from the weighted sums, [rows, statistics], to the metric, [rows]."""
+        if not isinstance(self.form, str):
+            return self.form
+        from kosmos_eval.metrics.forms import COMBINED  # noqa: PLC0415  its metrics are made of what is here
+
+        return COMBINED[self.form]
 
     @property
     def count(self) -> int:
@@ -92,7 +102,7 @@ class Part:
 def part_of(whole: Weighed, members: NDArray[np.int64]) -> Weighed:
     """Return a corpus metric over some of the samples, by their places."""
     if isinstance(whole, Summed):
-        return Summed(whole.statistics[members], whole.combine)
+        return Summed(whole.statistics[members], whole.form)
     return Part(whole, members)
 
 
@@ -102,12 +112,7 @@ def mean_of(values: Floats) -> Summed:
     Args:
         values: [samples].
     """
-
-    def combine(sums: Floats) -> Floats:
-        with np.errstate(invalid="ignore"):  # no weight at all is not a number, as documented
-            return np.asarray(sums[:, 0] / sums[:, 1], dtype=np.float64)
-
-    return Summed(np.stack([values, np.ones_like(values)], axis=1).astype(np.float64), combine)
+    return Summed(np.stack([values, np.ones_like(values)], axis=1).astype(np.float64), "ratio")
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,9 @@ class RocAuc:
 
     The scores are sorted once. Then, with the negative weights summed up in that order, the weight below a positive
     sample and the weight at or below it are two cells of a row of sums, and the row's area is their mean, weighted.
+
+    Attributes:
+        statistics: score and label (1 is positive) of each sample; [samples, 2].
     """
 
     def __init__(self, scores: Sequence[float], labels: Sequence[bool]) -> None:
@@ -50,6 +53,7 @@ class RocAuc:
             message = f"expected scores to be numbers, got NaN for sample {int(np.isnan(values).argmax())}"
             raise ValueError(message)
         self._count = values.size
+        self.statistics = np.stack([values, truth], axis=1).astype(np.float64)
         self._positive: NDArray[np.intp] = np.flatnonzero(truth)
         negative = np.flatnonzero(~truth)
         self._negative: NDArray[np.intp] = negative[np.argsort(values[negative], kind="stable")]

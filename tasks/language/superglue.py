@@ -102,7 +102,7 @@ class CB(_SuperGLUE):
 
     def score_corpus(self, scored: Sequence[tuple[Sample, Score]]) -> Mapping[str, CorpusScore]:
         """Return F1, averaged over the labels."""
-        from .macro_f1 import macro_f1  # noqa: PLC0415  takes numpy, which listing tasks does not
+        from kosmos_eval.metrics.macro_f1 import macro_f1  # noqa: PLC0415  takes numpy, which listing tasks does not
 
         pairs = []
         for sample, score in scored:

@@ -221,12 +221,7 @@ class VisDial:
             reason = "none of the rounds has judged relevances; ask more of them, or add the dense annotations"
             return {"ndcg": CorpusScore(None, unavailable=f"NDCG: {reason} (kosmos-eval describe visdial)")}
         statistics = np.stack([np.where(judged, own, 0.0), judged], axis=1).astype(np.float64)
-
-        def combine(sums: Any) -> Any:  # noqa: ANN401  arrays, whose library is not imported where types are read
-            with np.errstate(invalid="ignore"):  # no weight on any of these rounds is not a number, as documented
-                return sums[:, 0] / sums[:, 1]
-
-        return {"ndcg": CorpusScore(Summed(statistics, combine), own)}
+        return {"ndcg": CorpusScore(Summed(statistics, "ratio"), own)}
 
     def submission(self, answers: Iterable[tuple[Sample, Score]], folder: Path) -> Path:
         """Write what the challenge's server takes, `[{"image_id": 1, "round_id": 3, "ranks": [17, ...]}, ...]`.

@@ -44,7 +44,7 @@ def meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Co
     except JavaError as error:
         return CorpusScore(None, unavailable=f"METEOR needs Java: {error}")
     counts = statistics(lines)
-    return CorpusScore(Summed(counts, score), score(counts))
+    return CorpusScore(Summed(counts, "meteor"), score(counts))
 
 
 def statistics(lines: Sequence[str]) -> Floats:

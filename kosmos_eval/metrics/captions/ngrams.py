@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +48,7 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list
         references: of each image, one or more.
     """
     counts = np.array([_bleu_counts(given, known) for given, known in zip(candidates, references, strict=True)])
-    return [CorpusScore(Summed(counts, partial(_bleu, n)), _bleu(n, counts)) for n in range(1, LONGEST + 1)]
+    return [CorpusScore(Summed(counts, f"bleu-{n}"), bleu_of(n, counts)) for n in range(1, LONGEST + 1)]
 
 
 def _bleu_counts(candidate: str, references: Sequence[str]) -> list[float]:
@@ -70,8 +69,8 @@ def _grams(words: list[str], n: int) -> Counter[tuple[str, ...]]:
     return Counter(zip(*(words[place:] for place in range(n)), strict=False))
 
 
-def _bleu(n: int, sums: Floats) -> Floats:
-    """Return BLEU-n of sums of `_bleu_counts`, [rows, 11]; not a number where there is no caption."""
+def bleu_of(n: int, sums: Floats) -> Floats:
+    """Return BLEU-n of sums of what `bleu` counts, [rows, 11]; not a number where there is no caption."""
     precision = np.prod((sums[:, :n] + _TINY) / (sums[:, LONGEST : LONGEST + n] + _SMALL), axis=1) ** (1 / n)
     ratio = (sums[:, -3] + _TINY) / (sums[:, -2] + _SMALL)
     value = precision * np.exp(np.minimum(0.0, 1 - 1 / ratio))

@@ -31,10 +31,16 @@ def macro_f1(pairs: Sequence[tuple[int, int | None]], labels: int) -> CorpusScor
             row[given] += 1
             row[labels + true] += 2 * (given == true)
         row[-1] = 1
+    return CorpusScore(Summed(statistics, "macro-f1"))
 
-    def combine(sums: Floats) -> Floats:
-        marked, twice_right = sums[:, :labels], sums[:, labels : 2 * labels]
-        scores = np.divide(twice_right, marked, out=np.zeros_like(marked), where=marked > 0)
-        return np.asarray(np.where(sums[:, -1] > 0, scores.mean(axis=1), np.nan), dtype=np.float64)
 
-    return CorpusScore(Summed(statistics, combine))
+def macro_f1_of(sums: Floats) -> Floats:
+    """Return macro-F1 for each row of sums over samples; not a number where there is no sample.
+
+    Args:
+        sums: [rows, 2 labels + 1]: how often each label is true or given, twice how often it is both, samples.
+    """
+    labels = (sums.shape[1] - 1) // 2
+    marked, twice_right = sums[:, :labels], sums[:, labels : 2 * labels]
+    scores = np.divide(twice_right, marked, out=np.zeros_like(marked), where=marked > 0)
+    return np.asarray(np.where(sums[:, -1] > 0, scores.mean(axis=1), np.nan), dtype=np.float64)
