@@ -38,27 +38,33 @@ _HEADINGS = (
 _RIGHT_ALIGNED = frozenset(_HEADINGS) - {"task", "metric", "note"}
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None, places: int = 1) -> str:
     """Return a share as percent with one decimal and no sign: `62.5`; `—` where there is no value.
 
     0.0 and 100.0 are written only when they are exactly true: 0.9997 is `> 99.9` and 0.0002 is `< 0.1`.
+
+    Args:
+        value: the share.
+        places: decimals.
 
     Raises:
         ValueError: the value is infinite or not a number.
 
     Example:
-        >>> percent(0.625), percent(0.9997), percent(1.0)
-        ('62.5', '> 99.9', '100.0')
+        >>> percent(0.625), percent(0.9997), percent(1.0), percent(0.9997, 2)
+        ('62.5', '> 99.9', '100.0', '99.97')
     """
     if value is None:
         return NO_NUMBER
     if not math.isfinite(value):
         message = f"expected a share to be finite, got {value}"
         raise ValueError(message)
-    text = f"{value * 100:.1f}"
-    if value not in (0, 1) and text in ("0.0", "-0.0", "100.0"):
-        return {"0.0": "< 0.1", "-0.0": "> -0.1", "100.0": "> 99.9" if value < 1 else "> 100.0"}[text]
-    return text.replace("-0.0", "0.0") if value == 0 else text
+    text, least = f"{value * 100:.{places}f}", 10.0**-places
+    none, whole = f"{0:.{places}f}", f"{100:.{places}f}"
+    if value not in (0, 1) and text in (none, f"-{none}", whole):
+        most = f"{100 - least:.{places}f}" if value < 1 else whole
+        return {none: f"< {least:.{places}f}", f"-{none}": f"> -{least:.{places}f}", whole: f"> {most}"}[text]
+    return text.replace("-", "") if value == 0 else text
 
 
 def as_is(value: float | None) -> str:
@@ -110,7 +116,7 @@ def near_ties(cell: CellResult) -> str:
 def missing_reason(cell: CellResult, metric: MetricResult) -> str:
     """Return why the metric has no value, or no interval; empty when it has both."""
     if metric.unavailable:
-        return f"not available: {metric.unavailable}"
+        return f"{'not available' if metric.value is None else 'no interval'}: {metric.unavailable}"
     if metric.value is None:
         return "undefined for these samples" if metric.count else _unscored_reason(cell)
     if metric.low is None or metric.high is None:

@@ -46,6 +46,19 @@ def test_percent_shows_the_ends_of_the_scale_only_when_they_are_exact(value: flo
     assert percent(value) == text
 
 
+def test_percent_has_as_many_decimals_as_are_asked_for() -> None:
+    shares = (0.5232, 0.00004, -0.00004, 0.99996, 1.00004, 1.0, 0.0)
+    assert [percent(share, 2) for share in shares] == [
+        "52.32",
+        "< 0.01",
+        "> -0.01",
+        "> 99.99",
+        "> 100.00",
+        "100.00",
+        "0.00",
+    ]
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_percent_refuses_what_is_no_number(value: float) -> None:
     with pytest.raises(ValueError, match="expected a share to be finite"):
