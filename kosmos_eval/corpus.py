@@ -124,6 +124,8 @@ class CorpusScore:
         own: each sample's own value where it has one (its CIDEr), for its record; [samples], not a number where a
             sample has none.
         unavailable: why there is none and how to get it, one line: "METEOR needs Java: install ...".
+        alone: the metric over all samples, where that is all there is to it and `weighed` is `None`; `unavailable` then
+            says why there is no interval.
         made_with: what computed it where that is a choice, shown beside the number: "PTBTokenizer 3.6.0 (Java)".
     """
 
@@ -131,3 +133,4 @@ class CorpusScore:
     own: Floats | None = None
     unavailable: str = ""
     made_with: str = ""
+    alone: float | None = None

@@ -11,6 +11,7 @@ import numpy as np
 from kosmos_eval.ask import about
 from kosmos_eval.corpus import part_of
 from kosmos_eval.errors import KosmosEvalError
+from kosmos_eval.metrics.forms import kept
 from kosmos_eval.statistics.bootstrap import Bounded, bootstrap_intervals
 from kosmos_eval.statistics.intervals import Estimate
 
@@ -40,6 +41,20 @@ class Measured:
     made_with: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptSamples:
+    """What a record holds of a corpus metric.
+
+    Attributes:
+        form: how the metric follows from the statistics, by its name in `kosmos_eval.metrics.forms`; empty where the
+            form is the task's own, which no record can hold, or where there is no metric.
+        statistics: sample key to what the sample adds.
+    """
+
+    form: str = ""
+    statistics: Mapping[str, Sequence[float]] = field(default_factory=lambda: MappingProxyType({}))
+
+
 @dataclass(frozen=True)
 class CorpusResults:
     """What the corpus metrics of a cell came to; empty for a cell that has none.
@@ -48,11 +63,13 @@ class CorpusResults:
         whole: metric name to what it is over all samples.
         groups: breakdown and category to the headline metric over that category, where the headline is of the corpus.
         own: metric name to the values that samples have of their own, by the samples' keys.
+        kept: metric name to what it is made of, for those that a record can hold.
     """
 
     whole: Mapping[str, Measured] = field(default_factory=lambda: MappingProxyType({}))
     groups: Mapping[tuple[str, str], Measured] = field(default_factory=lambda: MappingProxyType({}))
     own: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
+    kept: Mapping[str, KeptSamples] = field(default_factory=lambda: MappingProxyType({}))
 
     def values_of(self, key: str) -> dict[str, float]:
         """Return a sample's own values, metric name to value."""
@@ -85,6 +102,7 @@ def score_corpus(cell: Cell, answered: Sequence[tuple[Sample, Score]]) -> Corpus
             for name, score in scores.items()
             if score.own is not None
         },
+        kept={name: _kept(score, samples) for name, score in scores.items()},
     )
 
 
@@ -119,13 +137,19 @@ def _over(
     except ValueError as error:
         message = f"{cell.label}, {', '.join(bounded)}: {error}"
         raise KosmosEvalError(message) from error
-    missing = Estimate(None, None, None, None, 0, 0)
     return {
         name: Measured(estimates[name], made_with=score.made_with)
         if name in estimates
-        else Measured(missing, score.unavailable)
+        else Measured(_alone(score, clusters), score.unavailable, score.made_with)
         for name, score in scores.items()
     }
+
+
+def _alone(score: CorpusScore, clusters: Sequence[str]) -> Estimate:
+    """Return a metric without an interval, or that there is none."""
+    if score.alone is None:
+        return Estimate(None, None, None, None, 0, 0)
+    return Estimate(score.alone, None, None, None, len(clusters), len(set(clusters)))
 
 
 def _by_category(
@@ -137,10 +161,18 @@ def _by_category(
             members.setdefault(category, []).append(place)
     results = {}
     for category, places in members.items():
-        part = replace(score, weighed=score.weighed and part_of(score.weighed, np.array(places)), own=None)
+        part = replace(score, weighed=score.weighed and part_of(score.weighed, np.array(places)), own=None, alone=None)
         inside = [samples[place] for place in places]
         results[category] = _over(cell, {headline.name: headline}, {headline.name: part}, inside)[headline.name]
     return results
+
+
+def _kept(score: CorpusScore, samples: Sequence[Sample]) -> KeptSamples:
+    held = None if score.weighed is None else kept(score.weighed)
+    if held is None:
+        return KeptSamples()
+    keys = (sample.key for sample in samples)
+    return KeptSamples(held.form, dict(zip(keys, held.statistics.tolist(), strict=True)))
 
 
 def _own_values(cell: Cell, metric: Metric, own: Floats, samples: Sequence[Sample]) -> dict[str, float]:

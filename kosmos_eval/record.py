@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+SAMPLES_VERSION = 1
+"""Of the columns of `samples/*.parquet`; files of before it was written have none."""
+
+SAMPLES_KEY = "kosmos-eval samples"
+"""Where it stands in the Parquet file's metadata."""
+
 
 def file_stem(task: str, shots: int, trial: int = 0, control: str = "") -> str:
     """Return a cell's name in file names: `vqav2@mini_4shot`, `refcoco.testA@mini_0shot`, `raven@mini_2shot_trial2`.
@@ -208,6 +214,7 @@ class SampleRecord:
         explanation: why the score is what it is.
         failed: why the model could not take the last request; `None` when all were answered.
         near_tie: whether float rounding could turn the closest choice; `None` where there is no margin.
+        asked: SHA-256 of the first request, all that it says; empty in records of before it was kept.
     """
 
     key: str
@@ -225,6 +232,7 @@ class SampleRecord:
     explanation: str
     failed: str | None = None
     near_tie: bool | None = None
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

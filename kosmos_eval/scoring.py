@@ -13,7 +13,7 @@ from kosmos_eval.corpus_scoring import CorpusResults, Measured, score_corpus
 from kosmos_eval.errors import KosmosEvalError
 from kosmos_eval.margins import is_near_tie, sample_margin, summarise_margins
 from kosmos_eval.record import CellResult, Exchange, MetricResult, SampleRecord
-from kosmos_eval.request import Generated, Score, response_to_json
+from kosmos_eval.request import Generated, Score, request_digest, response_to_json
 from kosmos_eval.statistics.intervals import mean_interval
 from kosmos_eval.task import Score as SampleScore
 
@@ -137,6 +137,7 @@ def _record(
         explanation=score.explanation,
         failed=failed.reason if failed else None,
         near_tie=is_near_tie(margin, dtype),
+        asked=request_digest(replayed.requests[0]),
     )
 
 

@@ -11,23 +11,27 @@ import os
 import platform
 from contextlib import contextmanager, suppress
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from kosmos_eval.record import SCHEMA_VERSION, file_stem
+from kosmos_eval.corpus_scoring import KeptSamples
+from kosmos_eval.record import SAMPLES_KEY, SAMPLES_VERSION, SCHEMA_VERSION, file_stem
 from kosmos_eval.scoring import Showcase, Tally, group_by_cell, outermost, plain, score_cell, score_whole, summarise
 from kosmos_eval.task import Submits
 from kosmos_eval.trials import gather_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
+    from kosmos_eval.corpus_scoring import CorpusResults
     from kosmos_eval.journal import JournalReader
     from kosmos_eval.plan import Cell, Plan, Unit
     from kosmos_eval.record import CellResult, SampleRecord
     from kosmos_eval.task import Sample, Score
 
+_NOTHING_KEPT: Mapping[str, KeptSamples] = MappingProxyType({})
 _ROW_GROUP = 1_000
 _THUMBNAIL_SIDE = 192
 _THUMBNAIL_QUALITY = 85
@@ -86,7 +90,7 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
         whole_file(folder / "samples" / f"{stem}.jsonl") as jsonl,
         whole_file(folder / "samples" / f"{stem}.parquet") as parquet,
         jsonl.open("w", encoding="utf-8") as lines,
-        ParquetRows(parquet, [metric.name for metric in cell.task.metrics]) as rows,
+        ParquetRows(parquet, [metric.name for metric in cell.task.metrics], _kept(cell, corpus)) as rows,
     ):
         for scored in score_cell(cell, units, journal, corpus):
             tally.add(scored)
@@ -104,6 +108,10 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
     return summarise(cell, tally, shown, corpus)
 
 
+def _kept(cell: Cell, corpus: CorpusResults) -> dict[str, KeptSamples]:
+    return {each.name: corpus.kept.get(each.name, KeptSamples()) for each in cell.task.metrics if each.corpus}
+
+
 def _keep_pictures(cell: Cell, sample: Sample, folder: Path) -> None:
     for each in (sample, *cell.exemplars(sample)):
         for image in each.images:
@@ -116,10 +124,14 @@ def _keep_pictures(cell: Cell, sample: Sample, folder: Path) -> None:
 
 
 class ParquetRows:
-    """Writes sample records as rows of a Parquet file, a row group at a time."""
+    """Writes sample records as rows of a Parquet file, a row group at a time.
 
-    def __init__(self, path: Path, metrics: Sequence[str]) -> None:
-        """Set up the columns: one a field, and one a metric."""
+    The columns of corpus metrics hold what each sample adds, and their metadata the form that makes a metric of it, so
+    that the metric can be had again over any of the samples (`kosmos_eval.measurements`).
+    """
+
+    def __init__(self, path: Path, metrics: Sequence[str], corpus: Mapping[str, KeptSamples] = _NOTHING_KEPT) -> None:
+        """Set up the columns: one a field, one a metric, and one more a corpus metric."""
         import pyarrow as pa  # noqa: PLC0415  a second to import, and only runs that write results need it
         import pyarrow.parquet as pq  # noqa: PLC0415  as above
 
@@ -129,8 +141,13 @@ class ParquetRows:
         columns |= {"log_probabilities": pa.list_(pa.list_(pa.float64()))}
         columns |= dict.fromkeys(("raw", "answer", "target", "stop_reason", "explanation"), pa.string())
         columns |= {"margin": pa.float64(), "near_tie": pa.bool_(), "unparsed": pa.bool_(), "failed": pa.string()}
+        columns |= {"asked": pa.string()}
         columns |= {f"metric.{name}": pa.float64() for name in metrics}
-        self._schema = pa.schema(list(columns.items()))
+        kept = [
+            pa.field(f"corpus.{name}", pa.list_(pa.float64()), metadata={"form": corpus[name].form}) for name in corpus
+        ]
+        self._schema = pa.schema([*columns.items(), *kept], metadata={SAMPLES_KEY: str(SAMPLES_VERSION)})
+        self._corpus = corpus
         self._writer = pq.ParquetWriter(path, self._schema)
         self._table = pa.Table
         self._held: list[dict[str, Any]] = []
@@ -149,7 +166,8 @@ class ParquetRows:
 
     def add(self, record: SampleRecord) -> None:
         """Add a row."""
-        self._held.append(_row(record))
+        added = {f"corpus.{name}": kept.statistics.get(record.key) for name, kept in self._corpus.items()}
+        self._held.append({**_row(record), **added})
         if len(self._held) == _ROW_GROUP:
             self._flush()
 
@@ -162,7 +180,7 @@ class ParquetRows:
 def _row(record: SampleRecord) -> dict[str, Any]:
     last = record.exchanges[-1]
     columns = ["key", "content", "cluster", "raw", "answer", "target", "stop_reason", "explanation", "margin"]
-    columns += ["near_tie", "failed"]
+    columns += ["near_tie", "failed", "asked"]
     options = [] if record.failed else last.response.get("continuations", [last.response])
     return {
         **{name: getattr(record, name) for name in columns},

@@ -3,6 +3,8 @@
     ratio       the sum of the first statistic over that of the second: means (CIDEr, SPICE, ROUGE-L), NDCG
     bleu-N      BLEU-1 to BLEU-4 of the sums of `ngrams.bleu`'s counts
     meteor      METEOR of the sums of `meteor.statistics`
+    exp-ratio   the exponential of `ratio`: perplexities, of negative log-likelihoods and what they are spread over
+    matthews    Matthews' correlation, of counts of true and false positives, false and true negatives
     macro-f1    F1 averaged over labels, of `macro_f1`'s counts
     roc-auc     the area under the ROC curve, of each sample's score and label; the only one that is no sum
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from kosmos_eval.corpus import Floats, Weighed
 
-RATIO, MACRO_F1, ROC_AUC = "ratio", "macro-f1", "roc-auc"
+RATIO, EXP_RATIO, MATTHEWS, MACRO_F1, ROC_AUC = "ratio", "exp-ratio", "matthews", "macro-f1", "roc-auc"
 
 
 class Kept(NamedTuple):
@@ -50,9 +52,30 @@ def ratio(sums: Floats) -> Floats:
         return np.asarray(sums[:, 0] / sums[:, 1], dtype=np.float64)
 
 
+def exp_ratio(sums: Floats) -> Floats:
+    """Return e to the first sum over the second for each row, [rows, 2]; not a number where that is beyond floats."""
+    with np.errstate(over="ignore"):
+        found = np.exp(ratio(sums))
+    return np.where(np.isinf(found), np.nan, found)
+
+
+def matthews(sums: Floats) -> Floats:
+    """Return Matthews' correlation for each row of counts, [rows, 4]; 0 where truth or answers are all alike.
+
+    Source:
+        scikit-learn's `matthews_corrcoef`, which lm-eval takes.
+    """
+    right, wrong, missed, left = sums.T
+    spread = np.sqrt((right + wrong) * (right + missed) * (left + wrong) * (left + missed))
+    found = np.divide(right * left - wrong * missed, spread, out=np.zeros_like(spread), where=spread > 0)
+    return np.where(sums.sum(axis=1) > 0, found, np.nan)
+
+
 COMBINED: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType(
     {
         RATIO: ratio,
+        EXP_RATIO: exp_ratio,
+        MATTHEWS: matthews,
         **{f"bleu-{n}": partial(ngrams.bleu_of, n) for n in range(1, ngrams.LONGEST + 1)},
         "meteor": meteor.score,
         MACRO_F1: macro_f1_of,
@@ -60,7 +83,10 @@ COMBINED: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType(
 )
 """Forms that follow from sums over the samples: from [rows, statistics] to [rows]."""
 
-_WIDTHS = {RATIO: 2, "meteor": 24, ROC_AUC: 2, **{f"bleu-{n}": 11 for n in range(1, ngrams.LONGEST + 1)}}
+_WIDTHS = {
+    **{RATIO: 2, EXP_RATIO: 2, MATTHEWS: 4, "meteor": 24, ROC_AUC: 2},
+    **{f"bleu-{n}": 11 for n in range(1, ngrams.LONGEST + 1)},
+}
 
 
 def kept(weighed: Weighed) -> Kept | None:
