@@ -122,7 +122,7 @@ def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
         for name, value in flags.items()
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
-    values = _merged(_read_file(flags["config"]), given) if flags["config"] else given
+    values = merged(_read_file(flags["config"]), given) if flags["config"] else given
     flags |= {name: values.pop(name) for name in _NOT_CONFIG & values.keys()}
     if flags["resume"] is not None:
         if flags["output_path"]:
@@ -150,15 +150,15 @@ def _read_file(path: Path) -> dict[str, Any]:
     return values
 
 
-def _merged(file: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def merged(file: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Return the file's values under the command line's, which win: model argument by argument, setting by setting."""
-    merged = {**file, **given}
+    whole = {**file, **given}
     if file.get("model_args") and given.get("model_args"):
-        merged["model_args"] = {**file["model_args"], **given["model_args"]}
+        whole["model_args"] = {**file["model_args"], **given["model_args"]}
     if file.get("settings") and given.get("settings"):
         old, new = file["settings"], given["settings"]
-        merged["settings"] = {task: {**old.get(task, {}), **new.get(task, {})} for task in {**old, **new}}
-    return merged
+        whole["settings"] = {task: {**old.get(task, {}), **new.get(task, {})} for task in {**old, **new}}
+    return whole
 
 
 def _normal(values: dict[str, Any], path: Path) -> dict[str, Any]:
