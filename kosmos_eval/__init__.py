@@ -3,6 +3,7 @@
 >>> import kosmos_eval
 >>> record = kosmos_eval.evaluate(tasks=["vqav2", "raven"], shots=[0, 4])  # doctest: +SKIP
 >>> record = kosmos_eval.load("runs/...")  # doctest: +SKIP
+>>> ablation = kosmos_eval.ablate(preset="image-encoder")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kosmos_eval.ablation.running import ablate
     from kosmos_eval.record import load
     from kosmos_eval.run import evaluate
 
-__all__ = ["evaluate", "load"]
+__all__ = ["ablate", "evaluate", "load"]
 
-_HOMES = {"evaluate": "kosmos_eval.run", "load": "kosmos_eval.record"}
+_HOMES = {"ablate": "kosmos_eval.ablation.running", "evaluate": "kosmos_eval.run", "load": "kosmos_eval.record"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  the type checker sees the imports above

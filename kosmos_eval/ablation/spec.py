@@ -12,10 +12,12 @@ As TOML:
 Every field of a run (`kosmos_eval.config.RunConfig`) may stand there, but for `model` and `controls`, which the arms
 say. An arm is `MODEL` or `MODEL:CONTROL`, or a table of its own, which can name it and give its model arguments:
 
-    [arms.tuned]
+    [arms.blind]
     model = "checkpoints/tuned"
     model_args = {device_map = "auto"}
     control = "image=none"
+
+`preset = "image-encoder"` begins with what a preset says, and `models` exchanges its models for others.
 """
 
 from __future__ import annotations
@@ -23,17 +25,20 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from kosmos_eval.ablation.presets import read_preset, with_models
 from kosmos_eval.config import RunConfig, parse_config
+from kosmos_eval.controls import parse_control
 from kosmos_eval.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 _OF_ARMS = ("model", "controls")
-_OWN = ("arms", "reference", "groups", "title")
+_OWN = ("preset", "models", "arms", "reference", "groups", "title")
 _ARM_KEYS = ("model", "model_args", "control")
 _ARM = re.compile(r"(?P<model>.+?)(?::(?P<control>[a-z_]+=.*))?", re.DOTALL)
 
@@ -73,6 +78,7 @@ class Spec:
         run: what the runs of all arms share; its `model`, `model_args` and `controls` say nothing.
         groups: breakdowns (`stated`, `answer_type`) of which each category is compared too, where a task has them.
         title: of the report; empty for one that names the tasks.
+        preset: that it began with; empty without. Of a preset's groups, those that no task has are left out.
     """
 
     arms: tuple[Arm, ...]
@@ -80,6 +86,7 @@ class Spec:
     run: RunConfig
     groups: tuple[str, ...] = ()
     title: str = ""
+    preset: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain values, which `parse_spec` reads back."""
@@ -88,7 +95,8 @@ class Spec:
             arm.name: {"model": arm.model, "model_args": dict(arm.model_args), "control": arm.control}
             for arm in self.arms
         }
-        return {"title": self.title, "arms": arms, "reference": self.reference, "groups": list(self.groups), **run}
+        own = {"preset": self.preset, "title": self.title, "arms": arms, "reference": self.reference}
+        return {**own, "groups": list(self.groups), **run}
 
 
 def read_spec_file(path: Path) -> dict[str, Any]:
@@ -115,20 +123,57 @@ def parse_spec(values: Mapping[str, Any], origin: str) -> Spec:
         UnknownNameError: there is no such key, reference or kind of control; the nearest is named.
         UsageError: a value is of the wrong type or out of range, two arms are the same, or there are fewer than two.
     """
+    check_keys(values, origin)
+    values = _with_preset(values, origin)
+    run = parse_config({key: value for key, value in values.items() if key not in _OWN}, origin)
+    arms = _arms(values.get("arms", ()), run.model_args, origin)
+    return Spec(
+        arms=arms,
+        reference=_reference(values.get("reference"), arms, origin),
+        run=run.model_copy(update={"model_args": {}}),
+        groups=_texts("groups", values.get("groups", ()), origin),
+        title=_text("title", values.get("title", ""), origin),
+        preset=values.get("preset", ""),
+    )
+
+
+def check_keys(values: Iterable[str], origin: str, besides: Iterable[str] = ()) -> None:
+    """Raise unless every key is one of a spec.
+
+    Args:
+        values: the keys.
+        origin: where they come from, for messages.
+        besides: further keys that may stand there.
+
+    Raises:
+        UnknownNameError: there is no such key; the nearest is named.
+        UsageError: the arms say it, and not the spec.
+    """
+    known = (*KEYS, *besides)
     for key in values:
         if key in _OF_ARMS:
             message = f"{origin}: expected the arms to say their {key}, as in arms = ['kosmos-tiny:image=none'], "
-            message += f"got {key} = {values[key]!r:.60}"
+            message += f"got {key} for all of them"
             raise UsageError(message)
-        if key not in KEYS:
+        if key not in known:
             kind = f"setting in {origin}"
-            raise UnknownNameError(kind, str(key), KEYS)
-    shared = {key: value for key, value in values.items() if key not in _OWN}
-    run = parse_config(shared, origin)
-    arms = _arms(values.get("arms", ()), run.model_args, origin)
-    run = run.model_copy(update={"model_args": {}})
-    reference = _reference(values.get("reference"), arms, origin)
-    return Spec(arms, reference, run, _texts("groups", values.get("groups", ()), origin), str(values.get("title", "")))
+            raise UnknownNameError(kind, str(key), known)
+
+
+def _with_preset(values: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
+    """Return the values over those of their preset, if they name one."""
+    preset, models = _text("preset", values.get("preset", ""), origin), values.get("models", ())
+    if not preset:
+        if models:
+            message = f"{origin}: expected models to go with a preset, whose models they replace; name them as arms"
+            raise UsageError(message)
+        return values
+    below = {key: value for key, value in read_preset(preset).items() if key != "about"}
+    if models:
+        below = with_models(preset, below, _texts("models", models, origin))
+    if values.get("arms"):
+        del below["reference"]
+    return {**below, **values}
 
 
 def _arms(given: object, shared: Mapping[str, str], origin: str) -> tuple[Arm, ...]:
@@ -185,8 +230,8 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _control(text: str) -> str:
-    """Return a control as results name it."""
-    return text
+    """Return a control as results name it; nothing for none."""
+    return parse_control(text).name if text else ""
 
 
 def _short_names(models: Iterable[str]) -> dict[str, str]:
@@ -197,7 +242,8 @@ def _short_names(models: Iterable[str]) -> dict[str, str]:
         others = [each for other, each in places.items() if other != model]
         lengths = range(1, len(parts))
         names[model] = next(
-            ("/".join(parts[-some:]) for some in lengths if all(each[-some:] != parts[-some:] for each in others)), model
+            ("/".join(parts[-some:]) for some in lengths if all(each[-some:] != parts[-some:] for each in others)),
+            model,
         )
     return names
 
@@ -211,6 +257,13 @@ def _reference(given: object, arms: Sequence[Arm], origin: str) -> str:
             return arm.name
     kind = f"arm (for the reference, in {origin})"
     raise UnknownNameError(kind, str(given), [arm.name for arm in arms])
+
+
+def _text(key: str, given: object, origin: str) -> str:
+    if not isinstance(given, str):
+        message = f"{origin}: {key}: expected a text, got {given!r:.80}"
+        raise UsageError(message)
+    return given
 
 
 def _texts(key: str, given: object, origin: str) -> tuple[str, ...]:

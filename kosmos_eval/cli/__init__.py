@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from kosmos_eval.cli.ablate import ablate
 from kosmos_eval.cli.audit import audit
 from kosmos_eval.cli.baseline import baseline
 from kosmos_eval.cli.chat import chat
@@ -72,7 +73,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, plan, audit, chat, ls, describe, rescore, report, gate, baseline, validate, version, doctor):
+for command in (run, plan, ablate, audit, chat, ls, describe, rescore, report, gate, baseline, validate, version, doctor):
     cli.add_command(command)
 
 

@@ -71,7 +71,7 @@ def run(context: click.Context, /, **flags: Any) -> None:
     big for the machine, or too long for the model, fail by name and the run goes on; --resume asks them again.
     """
     began = time.perf_counter()
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     from kosmos_eval.processes.joined import joined_rank, joined_size
 
     if joined_size() > 1 and joined_rank() > 0:
@@ -208,5 +208,6 @@ def _dismiss(error: KosmosEvalError) -> None:
     dismiss(error.exit_code)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does: a handler of termination signals."""
     raise KeyboardInterrupt
