@@ -73,7 +73,22 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, plan, ablate, audit, chat, ls, describe, rescore, report, gate, baseline, validate, version, doctor):
+for command in (
+    run,
+    plan,
+    ablate,
+    audit,
+    chat,
+    ls,
+    describe,
+    rescore,
+    report,
+    gate,
+    baseline,
+    validate,
+    version,
+    doctor,
+):
     cli.add_command(command)
 
 
