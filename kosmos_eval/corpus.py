@@ -106,13 +106,14 @@ def part_of(whole: Weighed, members: NDArray[np.int64]) -> Weighed:
     return Part(whole, members)
 
 
-def mean_of(values: Floats) -> Summed:
+def mean_of(values: Floats, form: str = "ratio") -> Summed:
     """Return the mean of the samples' values as a corpus metric: CIDEr, whose document frequencies stay the corpus's.
 
     Args:
         values: [samples].
+        form: a name of `kosmos_eval.metrics.forms` that combines sums as `ratio` does.
     """
-    return Summed(np.stack([values, np.ones_like(values)], axis=1).astype(np.float64), "ratio")
+    return Summed(np.stack([values, np.ones_like(values)], axis=1).astype(np.float64), form)
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,7 +84,7 @@ def gather_trials(cells: Iterable[CellResult]) -> tuple[Trials, ...]:
 
 def _trials(cells: Sequence[CellResult]) -> Trials:
     metrics = [
-        _spread(each.name, [cell.metrics[place].value for cell in cells], percent=each.percent)
+        spread_of(each.name, [cell.metrics[place].value for cell in cells], percent=each.percent)
         for place, each in enumerate(cells[0].metrics)
     ]
     first = cells[0]
@@ -93,7 +93,8 @@ def _trials(cells: Sequence[CellResult]) -> Trials:
     return Trials(first.task, first.shots, seeds, names, tuple(metrics), first.control)
 
 
-def _spread(name: str, values: Sequence[float | None], *, percent: bool) -> Spread:
+def spread_of(name: str, values: Sequence[float | None], *, percent: bool) -> Spread:
+    """Return how far apart the values of trials lie, one a trial; `None` where a trial has none."""
     known = [value for value in values if value is not None]
     mean = math.fsum(known) / len(known) if known else None
     deviation = None

@@ -1,6 +1,7 @@
 """The forms of corpus metrics that a run record can hold: how a metric follows from what each sample adds, by name.
 
-    ratio       the sum of the first statistic over that of the second: means (CIDEr, SPICE, ROUGE-L), NDCG
+    ratio       the sum of the first statistic over that of the second: means (SPICE, ROUGE-L), NDCG
+    cider       the same, of values that depend on the corpus: CIDEr weighs words by the other samples' references
     bleu-N      BLEU-1 to BLEU-4 of the sums of `ngrams.bleu`'s counts
     meteor      METEOR of the sums of `meteor.statistics`
     exp-ratio   the exponential of `ratio`: perplexities, of negative log-likelihoods and what they are spread over
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 
     from kosmos_eval.corpus import Floats, Weighed
 
-RATIO, EXP_RATIO, MATTHEWS, MACRO_F1, ROC_AUC = "ratio", "exp-ratio", "matthews", "macro-f1", "roc-auc"
+RATIO, CIDER, EXP_RATIO, MATTHEWS = "ratio", "cider", "exp-ratio", "matthews"
+MACRO_F1, ROC_AUC = "macro-f1", "roc-auc"
+
+OF_ONE_CORPUS = frozenset({CIDER})
+"""Forms of which a sample adds something else when it stands among other samples."""
 
 
 class Kept(NamedTuple):
@@ -74,6 +79,7 @@ def matthews(sums: Floats) -> Floats:
 COMBINED: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType(
     {
         RATIO: ratio,
+        CIDER: ratio,
         EXP_RATIO: exp_ratio,
         MATTHEWS: matthews,
         **{f"bleu-{n}": partial(ngrams.bleu_of, n) for n in range(1, ngrams.LONGEST + 1)},
@@ -84,7 +90,9 @@ COMBINED: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType(
 """Forms that follow from sums over the samples: from [rows, statistics] to [rows]."""
 
 _WIDTHS = {
-    **{RATIO: 2, EXP_RATIO: 2, MATTHEWS: 4, "meteor": 24, ROC_AUC: 2},
+    **dict.fromkeys((RATIO, CIDER, EXP_RATIO, ROC_AUC), 2),
+    MATTHEWS: 4,
+    "meteor": 24,
     **{f"bleu-{n}": 11 for n in range(1, ngrams.LONGEST + 1)},
 }
 

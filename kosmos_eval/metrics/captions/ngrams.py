@@ -94,7 +94,7 @@ def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Cor
     apart = (bigrams[image[images:]] - bigrams[images:]).astype(np.float64)
     similarity *= np.exp(-(apart**2) / (2 * _SIGMA**2)) / LONGEST
     own = 10.0 * np.bincount(image[images:], similarity, images) / np.bincount(image[images:], minlength=images)
-    return CorpusScore(mean_of(own), own)
+    return CorpusScore(mean_of(own, "cider"), own)
 
 
 @dataclass(frozen=True, slots=True)
