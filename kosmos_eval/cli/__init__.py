@@ -22,6 +22,7 @@ from kosmos_eval.cli.plan import plan
 from kosmos_eval.cli.report import report
 from kosmos_eval.cli.rescore import rescore
 from kosmos_eval.cli.run import run
+from kosmos_eval.cli.table import table
 from kosmos_eval.cli.validate import validate
 from kosmos_eval.cli.version import version
 from kosmos_eval.errors import KosmosEvalError, UsageError
@@ -83,6 +84,7 @@ for command in (
     describe,
     rescore,
     report,
+    table,
     gate,
     baseline,
     validate,

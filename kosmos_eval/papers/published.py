@@ -208,14 +208,15 @@ def _number(text: str, places: tuple[Mapping[str, Any], ...], paper: Mapping[str
     protocol = None if known.get("average") else _protocol(paper["protocols"][known["protocol"]], paper)
     spoken = [name for place in places for name in place.get("caveats", ())]
     spoken += row.get("number_caveats", {}).get(column["id"], ())
-    if protocol is not None:
+    own = known["system"] in paper["own"]
+    if own and protocol is not None:  # the others' protocols are their own
         spoken += paper["protocols"][known["protocol"]].get("caveats", ())
     margins = paper["margins"]
     margin = None if protocol is None else protocol.margin
     return Number(
         text=text,
         system=known["system"],
-        own=known["system"] in paper["own"],
+        own=own,
         tuning=known.get("tuning", ""),
         variant=known.get("variant", ""),
         measure=known["measure"],
