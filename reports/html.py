@@ -1,4 +1,4 @@
-"""Writes `report.html`: a run's scores, breakdowns and samples as one page that needs nothing else.
+"""Writes `report.html`: a run, or an ablation, as one page that needs nothing else.
 
 The page runs no script, and its policy forbids any; it loads nothing, so it reads the same from a disk, an e-mail or a
 server. What models and datasets say is text, wherever it lands.
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kosmos_eval.visible import visible
 
+from .ablation_page import build_ablation_page
 from .page import build_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kosmos_eval.ablation.result import Ablation
     from kosmos_eval.record import RunRecord
 
 _TEMPLATES = "kosmos_eval.reports"
@@ -34,21 +36,37 @@ class HTMLReport:
         Raises:
             DataError: a file of the run folder cannot be read.
         """
-        from kosmos_eval.writing import whole_file  # noqa: PLC0415  writing brings all of scoring with it
+        return _write(render(record), folder)
 
-        page = render(record)
-        path = folder / "report.html"
-        with whole_file(path) as draft:
-            draft.write_bytes(page.encode())
-        return path
+    def write_ablation(self, ablation: Ablation, folder: Path) -> Path:
+        """Write `report.html` of an ablation into a folder and return its path; on failure an older one stays."""
+        return _write(render_ablation(ablation), folder)
 
 
 HTML = HTMLReport()
 """The report writer `html`, as the entry point names it."""
 
 
+def _write(page: str, folder: Path) -> Path:
+    from kosmos_eval.writing import whole_file  # noqa: PLC0415  writing brings all of scoring with it
+
+    path = folder / "report.html"
+    with whole_file(path) as draft:
+        draft.write_bytes(page.encode())
+    return path
+
+
 def render(record: RunRecord) -> str:
     """Return the report of a run as HTML."""
+    return _filled("report.html", build_page(record))
+
+
+def render_ablation(ablation: Ablation) -> str:
+    """Return the report of an ablation as HTML."""
+    return _filled("ablation.html", build_ablation_page(ablation))
+
+
+def _filled(template: str, page: object) -> str:
     import jinja2  # noqa: PLC0415  needed only when a page is written
     import markupsafe  # noqa: PLC0415  as above
 
@@ -62,8 +80,8 @@ def render(record: RunRecord) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.html").render(
-        page=build_page(record),
+    return environment.get_template(template).render(
+        page=page,
         style=markupsafe.Markup(style),  # noqa: S704  our own file, which a test keeps free of "<"
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
     )

@@ -1,4 +1,4 @@
-"""Two small charts as geometry: a metric's interval on its scale, and a task's scores over shot counts.
+"""Small charts as geometry: a metric's interval on its scale, a difference, and a task's scores over shot counts.
 
 Only numbers are made here, in SVG units; the template draws them. What the charts show stands in a table beside them.
 """
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from kosmos_eval.table import shown, shown_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from kosmos_eval.compare import MetricComparison
     from kosmos_eval.record import MetricResult
 
 _BAR_WIDTH = 120.0
@@ -45,6 +46,29 @@ class IntervalBar:
     low: float
     high: float
     chance: float | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceBar:
+    """A horizontal bar from the low to the high end of a difference's interval, on a scale with 0 in its middle.
+
+    Attributes:
+        width: of the drawing.
+        left, right: ends of the scale.
+        zero: place of no difference.
+        value: place of the difference.
+        low, high: places of the interval's ends; both `value` where there is no interval.
+        label: the same in words.
+    """
+
+    width: float
+    left: float
+    right: float
+    zero: float
+    value: float
+    low: float
+    high: float
     label: str
 
 
@@ -155,6 +179,48 @@ def interval_bar(metric: MetricResult, top: float) -> IntervalBar | None:
         chance=None if metric.chance is None else place(metric.chance),
         label=words if metric.chance is None else f"{words}, chance {shown(metric.chance, metric)}{unit}",
     )
+
+
+def difference_reach(compared: Iterable[MetricComparison]) -> dict[str, float]:
+    """Return how far the scales of differences go from 0; all that are in percent share one, under an empty name."""
+    reach: dict[str, float] = {}
+    for each in compared:
+        name = "" if each.percent else each.name
+        reach[name] = max([reach.get(name, 0.0), *(abs(value) for value in _spread(each))])
+    return {name: _axis([-far, far])[-1] if far else 1.0 for name, far in reach.items()}
+
+
+def difference_bar(compared: MetricComparison, reach: Mapping[str, float], words: str) -> DifferenceBar | None:
+    """Return the bar of a difference; `None` when there is none.
+
+    Args:
+        compared: with the difference.
+        reach: of the scales, by `difference_reach`.
+        words: that say the same.
+    """
+    found, far = compared.difference, reach["" if compared.percent else compared.name]
+    if found.value is None:
+        return None
+
+    def place(value: float) -> float:
+        share = min(max((value / far + 1) / 2, 0.0), 1.0)
+        return round(_BAR_PAD + share * (_BAR_WIDTH - 2 * _BAR_PAD), 2)
+
+    return DifferenceBar(
+        width=_BAR_WIDTH,
+        left=_BAR_PAD,
+        right=_BAR_WIDTH - _BAR_PAD,
+        zero=place(0.0),
+        value=place(found.value),
+        low=place(found.value if found.low is None else found.low),
+        high=place(found.value if found.high is None else found.high),
+        label=words,
+    )
+
+
+def _spread(compared: MetricComparison) -> list[float]:
+    found = compared.difference
+    return [value for value in (found.low, found.value, found.high) if value is not None]
 
 
 def shot_curve(series: Sequence[tuple[int, MetricResult]]) -> ShotCurve | None:
