@@ -131,7 +131,9 @@ def _of_samples(base: Measurements, other: Measurements, pairs: Sequence[tuple[i
 
 def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     def written(settings: Mapping[str, object], name: str) -> str:
-        return json.dumps(settings[name], sort_keys=True, ensure_ascii=False, default=str) if name in settings else "not there"
+        if name not in settings:
+            return "not there"
+        return json.dumps(settings[name], sort_keys=True, ensure_ascii=False, default=str)
 
     names = dict.fromkeys((*before, *after))
     pairs = {name: (written(before, name), written(after, name)) for name in names}

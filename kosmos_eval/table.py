@@ -13,6 +13,7 @@ from kosmos_eval.trials import gather_trials, trial_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from kosmos_eval.comparison import MetricComparison
     from kosmos_eval.record import CellResult, MetricResult
     from kosmos_eval.trials import Spread
 
@@ -70,6 +71,34 @@ def percent(value: float | None, places: int = 1) -> str:
 def as_is(value: float | None) -> str:
     """Return what is no share, such as a mean rank, with two decimals: `16.21`; `—` where there is no value."""
     return NO_NUMBER if value is None else f"{value:,.2f}"
+
+
+def points(value: float | None, metric: MetricComparison) -> str:
+    """Return a change of a metric with its sign, in percentage points or as it is: `-3.1`; `—` where there is none.
+
+    0.0 is written only where it is exactly true: a change of 0.0002 is `< +0.1`.
+    """
+    if value is None:
+        return NO_NUMBER
+    text, least = (f"{value * 100:+.1f}", "0.1") if metric.percent else (f"{value:+,.2f}", "0.01")
+    if text.strip("+-0."):
+        return text
+    return text[1:] if value == 0 else f"< +{least}" if value > 0 else f"> -{least}"
+
+
+def points_interval(metric: MetricComparison) -> str:
+    """Return the interval of a metric's change: `[+1.0, +5.2]`; `—` where there is none."""
+    low, high = metric.difference.low, metric.difference.high
+    if low is None or high is None:
+        return NO_NUMBER
+    return f"[{points(low, metric)}, {points(high, metric)}]"
+
+
+def p_text(p_value: float | None) -> str:
+    """Return a p-value with three decimals: `0.013`, `< 0.001`; `—` where there was no test."""
+    if p_value is None:
+        return NO_NUMBER
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"  # noqa: PLR2004  what three decimals can say
 
 
 def shown(value: float | None, metric: MetricResult) -> str:

@@ -7,6 +7,8 @@ import re
 _UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff]"
 )
+_MARKS = frozenset("\\`*_{}[]<>()#+!|&~$")
+"""What Markdown, or HTML in it, may take for a mark."""
 _CONTROL_PICTURES = 0x2400
 _SPACE = 0x20
 
@@ -24,6 +26,11 @@ def visible(value: object) -> object:
 def visible_line(text: str) -> str:
     """Return text as `visible` does, on one line: each run of white space is one space."""
     return _UNSEEN.sub(_shown, " ".join(str(text).split()))
+
+
+def literal(text: str) -> str:
+    """Return text on one line as Markdown shows it letter by letter, whatever marks are in it."""
+    return "".join(f"&#{ord(each)};" if each in _MARKS else each for each in visible_line(text))
 
 
 def _shown(match: re.Match[str]) -> str:

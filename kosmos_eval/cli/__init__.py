@@ -14,6 +14,7 @@ from kosmos_eval.cli.ablate import ablate
 from kosmos_eval.cli.audit import audit
 from kosmos_eval.cli.baseline import baseline
 from kosmos_eval.cli.chat import chat
+from kosmos_eval.cli.compare import compare
 from kosmos_eval.cli.describe import describe
 from kosmos_eval.cli.doctor import doctor
 from kosmos_eval.cli.gate import gate
@@ -85,6 +86,7 @@ for command in (
     rescore,
     report,
     table,
+    compare,
     gate,
     baseline,
     validate,
