@@ -142,7 +142,7 @@ class Timing:
         model = self._loaded()
         plan = make_plan(self.config, Plugins(map(Path, self.config.include_path)))
         units = [
-            {key: next(cell.task.ask(cell.samples[key], cell.exemplars(cell.samples[key]))) for key in unit.keys}
+            {key: next(cell.ask(cell.samples[key], cell.exemplars(cell.samples[key]))) for key in unit.keys}
             for unit in plan.units
             for cell in [plan.cell(unit.cell)]
         ]

@@ -1,9 +1,10 @@
-"""Asks a model all that a unit's samples want to know, and replays recorded answers without one.
+"""Asks a model all that the samples of units want to know, and replays recorded answers without one.
 
-A task's `ask` is a generator of requests. Asking keeps the requests of all samples of a unit pending at once, round
-by round: every first request, then every second one. A request that the model cannot take ends its sample's asking, and
-the failure is recorded as the sample's last exchange. Replaying sends each generator its recorded responses; a request
-that is not the one recorded is an error, for the answer would belong to another question.
+A task's `ask` is a generator of requests. Asking keeps the requests of all samples of a unit, and of the units that are
+asked with it, pending at once, round by round: every first request, then every second one. A request that the model
+cannot take ends its sample's asking, and the failure is recorded as the sample's last exchange. Replaying sends each
+generator its recorded responses; a request that is not the one recorded is an error, for the answer would belong to
+another question.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from kosmos_eval.journal import Recorded
 from kosmos_eval.request import Failed, Generate, Generated, Scored, request_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from kosmos_eval.language_model import Model
     from kosmos_eval.plan import Cell, Unit
@@ -26,33 +27,52 @@ if TYPE_CHECKING:
 
 
 def ask_unit(unit: Unit, cell: Cell, model: Model) -> dict[str, list[Recorded]]:
-    """Return every exchange of a unit's samples: sample key to requests and responses in order.
+    """Return every exchange of a unit's samples: see `ask_together`."""
+    return ask_together([(unit, cell)], model)[0]
+
+
+def ask_together(parts: Sequence[tuple[Unit, Cell]], model: Model) -> list[dict[str, list[Recorded]]]:
+    """Return every exchange of each unit's samples: sample key to requests and responses in order.
+
+    Args:
+        parts: units with their cells; all hold as many samples. The first sample of each is asked first, side by side.
+        model: that is asked.
 
     Raises:
         KosmosEvalError: the model answered something that was not asked, or left something out.
     """
-    exchanges: dict[str, list[Recorded]] = {key: [] for key in unit.keys}
-    asking = [cell.task.ask(cell.samples[key], cell.exemplars(cell.samples[key])) for key in unit.keys]
+    exchanges: list[dict[str, list[Recorded]]] = [{key: [] for key in unit.keys} for unit, _ in parts]
+    rows = zip(*(unit.keys for unit, _ in parts), strict=True)
+    places = [(place, key) for row in rows for place, key in enumerate(row)]
+    asking = [_start(parts[place][1], key) for place, key in places]
     pending: dict[int, Request] = {number: next(ask) for number, ask in enumerate(asking)}  # the pre-flight did, too
     while pending:
         responses: dict[int, Response | Failed] = dict(model.answer(pending.items()))
         if responses.keys() != pending.keys():
-            message = f"unit {unit.id}: expected {len(pending)} answers from the model, got {len(responses)} or others"
+            which = parts[0][0].id
+            message = f"unit {which}: expected {len(pending)} answers from the model, got {len(responses)} or others"
             raise KosmosEvalError(message)
         for number, request in list(pending.items()):
             response = responses[number]
-            exchanges[unit.keys[number]].append(Recorded(request_digest(request), response))
+            place, key = places[number]
+            unit = parts[place][0]
+            exchanges[place][key].append(Recorded(request_digest(request), response))
             if isinstance(response, Failed):
                 asking[number].close()
                 del pending[number]
                 continue
-            _check_kind(unit, unit.keys[number], request, response)
+            _check_kind(unit, key, request, response)
             try:
-                with about(f"{unit.cell}, sample {unit.keys[number]}"):
+                with about(f"{unit.cell}, sample {key}"):
                     pending[number] = asking[number].send(response)
             except StopIteration:
                 del pending[number]
     return exchanges
+
+
+def _start(cell: Cell, key: str) -> Generator[Request, Response, Any]:
+    sample = cell.samples[key]
+    return cell.ask(sample, cell.exemplars(sample))
 
 
 @contextmanager
@@ -103,7 +123,7 @@ def replay(cell: Cell, sample: Sample, exemplars: Sequence[Sample], recorded: Se
     Raises:
         DataError: the task asks something else than what was recorded, or more, or less.
     """
-    asking = cell.task.ask(sample, exemplars)
+    asking = cell.ask(sample, exemplars)
     requests: list[Request] = []
     responses: list[Response] = []
     request = next(asking)

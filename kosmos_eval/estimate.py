@@ -202,7 +202,7 @@ def _count(cell: Cell, units: Sequence[Unit], model: Model) -> Counted:
 
 def _first_requests(cell: Cell, unit: Unit) -> list[Request]:
     samples = [cell.samples[key] for key in unit.keys]
-    return [next(cell.task.ask(sample, cell.exemplars(sample))) for sample in samples]
+    return [next(cell.ask(sample, cell.exemplars(sample))) for sample in samples]
 
 
 def _work(samples: int, survey: Survey | None) -> float:

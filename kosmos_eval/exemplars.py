@@ -34,11 +34,12 @@ Nearest = Mapping[str, Sequence[str]]
 
 
 class ExemplarPool(Generic[S]):
-    """The solved items that exemplars are drawn from; their order does not matter."""
+    """The solved items that exemplars are drawn from; their order matters to `first` alone."""
 
     def __init__(self, samples: Iterable[S]) -> None:
         """Keep the labelled ones among the samples."""
-        self._samples = sorted((sample for sample in samples if sample.labelled), key=lambda sample: sample.key)
+        self._in_order = [sample for sample in samples if sample.labelled]
+        self._samples = sorted(self._in_order, key=lambda sample: sample.key)
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -80,10 +81,21 @@ class ExemplarPool(Generic[S]):
         if k == 0:
             return ()
         subject = f"{seed}|{task}|{query.key if policy == 'per-sample' else ''}"
+        candidates = (self._samples[index] for index in permutation(subject, len(self._samples)))
+        return self._chosen(candidates, query, k, task)
+
+    def first(self, query: S, k: int, *, task: str) -> tuple[S, ...]:
+        """Return the first k items in the order they were given, but never the query nor any item that shows its image.
+
+        Raises:
+            DataError: the pool holds fewer than k items besides the query and its image.
+        """
+        return self._chosen(self._in_order, query, k, task) if k else ()
+
+    def _chosen(self, candidates: Iterable[S], query: S, k: int, task: str) -> tuple[S, ...]:
         seen = {image.digest for image in query.images}
         chosen: list[S] = []
-        for index in _permutation(subject, len(self._samples)):
-            candidate = self._samples[index]
+        for candidate in candidates:
             if candidate.key != query.key and seen.isdisjoint(image.digest for image in candidate.images):
                 chosen.append(candidate)
             if len(chosen) == k:
@@ -95,7 +107,7 @@ class ExemplarPool(Generic[S]):
         raise DataError(message)
 
 
-def _permutation(subject: str, size: int) -> Iterator[int]:
+def permutation(subject: str, size: int) -> Iterator[int]:
     """Yield 0..size-1 in an order fixed by the subject, lazily (Fisher-Yates over a sparse array)."""
     moved: dict[int, int] = {}
     for place in range(size):

@@ -1,8 +1,8 @@
 """Crash-safe record of every response: one SQLite file for each process, written a whole unit at a time.
 
-A unit's rows are committed in one transaction and flushed to disk, so whenever a process dies, a unit is in its
-journal whole or not at all. Readers look at all journals of a run together; which process did a unit leaves no trace
-in what they read.
+A unit's rows, with those of the units that are asked together with it, are committed in one transaction and flushed
+to disk, so whenever a process dies, they are in its journal whole or not at all. Readers look at all journals of a run
+together; which process did a unit leaves no trace in what they read.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class UnitTiming:
     Attributes:
         samples, requests: how many it held.
         started: when, in seconds since the epoch.
-        seconds: wall time of the model's work.
+        seconds: wall time of the model's work. Of units that were asked together, each has a share by its requests.
     """
 
     samples: int
@@ -65,28 +65,29 @@ class Journal:
         self._connection.executescript(_SCHEMA)
 
     def commit(self, unit: str, answers: Mapping[str, Sequence[Recorded]], timing: UnitTiming) -> None:
-        """Write a whole unit, durably.
+        """Write a whole unit, durably: see `commit_together`."""
+        self.commit_together([(unit, answers, timing)])
+
+    def commit_together(self, units: Iterable[tuple[str, Mapping[str, Sequence[Recorded]], UnitTiming]]) -> None:
+        """Write whole units, durably and all at once.
 
         Args:
-            unit: its id.
-            answers: sample key to its exchanges in order.
-            timing: how long it took.
+            units: id of each, sample key to its exchanges in order, and how long it took.
 
         Raises:
-            DataError: the journal cannot be written, as on a full disk; nothing of the unit is.
+            DataError: the journal cannot be written, as on a full disk; nothing of the units is.
         """
-        rows, failed = [], []
-        for key, done in answers.items():
-            rows.append((unit, key, json.dumps([_to_json(each) for each in done])))
-            if any(isinstance(each.response, Failed) for each in done):
-                failed.append((unit, key))
+        rows, failed, timings = [], [], []
+        for unit, answers, timing in units:
+            for key, done in answers.items():
+                rows.append((unit, key, json.dumps([_to_json(each) for each in done])))
+                if any(isinstance(each.response, Failed) for each in done):
+                    failed.append((unit, key))
+            timings.append((unit, timing.samples, timing.requests, timing.started, timing.seconds))
         with self._transaction() as cursor:
             cursor.executemany("INSERT INTO answers VALUES (?, ?, ?)", rows)
             cursor.executemany("INSERT INTO failures VALUES (?, ?)", failed)
-            cursor.execute(
-                "INSERT INTO units VALUES (?, ?, ?, ?, ?)",
-                (unit, timing.samples, timing.requests, timing.started, timing.seconds),
-            )
+            cursor.executemany("INSERT INTO units VALUES (?, ?, ?, ?, ?)", timings)
 
     def forget(self, units: Iterable[str]) -> None:
         """Take units out, durably and all at once: each will be asked anew, by whichever process.
@@ -154,16 +155,21 @@ class JournalReader:
         message = f"{self._folder}: expected unit {unit} in a journal, found it in none; finish the run with --resume"
         raise DataError(message)
 
-    def forget_failures(self) -> None:
+    def forget_failures(self, together: Iterable[Sequence[str]] = ()) -> None:
         """Take out every unit that holds a failed sample, so that it is asked anew; for the owner of the run alone.
 
         A journal loses its units in one step, and nothing else holds them: whatever ends the run afterwards, each unit
         is in one journal or in none, and one that is in none is asked when the run is resumed.
+
+        Args:
+            together: ids of units that were asked together, and are taken out together; all others were asked alone.
         """
+        bundles = [frozenset(bundle) for bundle in together]
         for path in self._files():
-            if units := [unit for (unit,) in _query(path, "SELECT DISTINCT unit FROM failures", ())]:
+            if failed := {unit for (unit,) in _query(path, "SELECT DISTINCT unit FROM failures", ())}:
+                failed.update(unit for bundle in bundles if not failed.isdisjoint(bundle) for unit in bundle)
                 with closing(Journal(path)) as journal:
-                    journal.forget(units)
+                    journal.forget(sorted(failed))
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.sqlite"))

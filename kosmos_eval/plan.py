@@ -3,7 +3,8 @@
 A *cell* is a task at one shot count, in one trial of its exemplars. A *unit* is a piece of a cell: whole clusters (all
 questions on one picture), a few seconds to a minute of work, the same units for any number of processes. A process
 takes whole units and the journal commits whole units, and a model answers a unit the same whatever it answered before;
-so neither process count nor a crash can change a result.
+so neither process count nor a crash can change a result. Under an input control a cell is asked once more: a cell of
+its own, whose units are taken, asked and committed together with those of the cell that it controls.
 
 Planning reads every sample and builds every first prompt; what could stop the run later is then checked by
 `preflight.py`, all before a weight is loaded.
@@ -11,37 +12,34 @@ Planning reads every sample and builds every first prompt; what could stop the r
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kosmos_eval.controls import Controlled, obstacle, parse_control
+from kosmos_eval.cutting import cut, rough_tokens
 from kosmos_eval.data.source import Source
-from kosmos_eval.errors import DataError
+from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.exemplars import ExemplarPool
 from kosmos_eval.fingerprint import digest_lines, scorer_fingerprint
 from kosmos_eval.preflight import check_requirements
-from kosmos_eval.request import Generate, request_digest
+from kosmos_eval.request import request_digest
 from kosmos_eval.selection import select
+from kosmos_eval.subset import choose, unique
 from kosmos_eval.trials import cell_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from kosmos_eval.config import RunConfig
     from kosmos_eval.exemplars import Nearest
     from kosmos_eval.language_model import ModelSpec
     from kosmos_eval.plugins import Plugins
-    from kosmos_eval.prompt import Prompt
-    from kosmos_eval.request import Request
+    from kosmos_eval.prompt import Image
+    from kosmos_eval.request import Request, Response
     from kosmos_eval.task import Sample, Task
-
-UNIT_SAMPLES = 64
-UNIT_TOKENS = 32_768
-_TOKENS_AN_IMAGE = 24
-_CHARACTERS_A_TOKEN = 4
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 """What may be a checkpoint on the Hub: an owner and a name."""
@@ -57,11 +55,24 @@ class Unit:
         id: unique in the plan, and the same in every plan of the same work.
         cell: name of its cell.
         keys: its samples.
+        main: of a unit under a control, id of the unit without it, which is asked at the same time; else empty.
     """
 
     id: str
     cell: str
     keys: tuple[str, ...]
+    main: str = ""
+
+
+def bundles_of(units: Iterable[Unit]) -> list[tuple[Unit, ...]]:
+    """Return units in bundles, each done by one process and committed as a whole: a unit, then those of its controls.
+
+    Asked at the same time, they share what they have in common: exemplars, pictures, text.
+    """
+    bundles: dict[str, list[Unit]] = {}
+    for unit in units:
+        bundles.setdefault(unit.main or unit.id, []).append(unit)
+    return [tuple(bundle) for bundle in bundles.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ class FirstRequests:
 
 @dataclass(frozen=True)
 class Cell:
-    """A task at one shot count, in one trial of its exemplars, with its samples.
+    """A task at one shot count, in one trial of its exemplars, with its samples; perhaps under an input control.
 
     Attributes:
         task: the benchmark, with its settings.
@@ -92,6 +103,8 @@ class Cell:
         part: the name that `--tasks` knows it by, `refcoco:testA`; empty for the task's own.
         trial: which of the exemplars' draws this is, from 0; the first is the same in a run without others.
         control: name of the input control it is asked under, `image=none`; empty without.
+        main: the cell that a control is of, with the same samples and exemplars; `None` without a control.
+        others: what a control draws pictures or answers from.
         nearest: the samples' most similar exemplars, which `rices` chooses; made by `rices.py`.
     """
 
@@ -105,6 +118,8 @@ class Cell:
     part: str = ""
     trial: int = 0
     control: str = ""
+    main: Cell | None = field(default=None, repr=False)
+    others: Sequence[Sample] = field(default=(), repr=False)
     nearest: Nearest = field(default_factory=dict, repr=False)
     _drawn: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -121,18 +136,27 @@ class Cell:
     @property
     def exemplar_seed(self) -> int | None:
         """The seed of the exemplars' draw; `None` where none are drawn."""
-        return self.config.exemplar_seeds[self.trial] if self.shots and self.config.exemplars != "rices" else None
+        drawn = self.shots and self.config.exemplars != "rices" and not self._in_order
+        return self.config.exemplar_seeds[self.trial] if drawn else None
+
+    @property
+    def _in_order(self) -> bool:
+        return bool(getattr(self.task, "exemplars_in_order", False))
 
     def exemplars(self, sample: Sample) -> tuple[Sample, ...]:
         """Return the exemplars of one of the cell's samples, in prompt order; drawn once, for every later step."""
         if not self.shots:
             return ()
+        if self.main is not None:
+            return self.main.exemplars(sample)
         if sample.key not in self._drawn:
             self._drawn[sample.key] = self._draw(sample)
         return self._drawn[sample.key]
 
     def _draw(self, sample: Sample) -> tuple[Sample, ...]:
         policy = self.config.exemplars
+        if self._in_order:
+            return self.pool.first(sample, self.shots, task=self.task.name)
         if policy != "rices":
             seed = self.config.exemplar_seeds[self.trial]
             return self.pool.draw(sample, self.shots, seed=seed, task=self.task.name, policy=policy)
@@ -142,6 +166,22 @@ class Cell:
             message += f"got {len(nearest)}; start a new run"
             raise DataError(message)
         return self.pool.pick(reversed(nearest))
+
+    @cached_property
+    def _controlled(self) -> Controlled | None:
+        if not self.control:
+            return None
+        return Controlled(self.task, parse_control(self.control), self.others, self.config.seed)
+
+    def ask(self, sample: Sample, exemplars: Sequence[Sample]) -> Generator[Request, Response, Any]:
+        """Ask a model about one of the cell's samples, under the cell's control: see `Task.ask`."""
+        return (self._controlled or self.task).ask(sample, exemplars)
+
+    def pictures(self, sample: Sample) -> Iterator[Image]:
+        """Yield the images that a model reads about one of the cell's samples, those of its exemplars first."""
+        if self._controlled is not None:
+            return self._controlled.pictures(sample, self.exemplars(sample))
+        return (image for each in (*self.exemplars(sample), sample) for image in each.images)
 
     @cached_property
     def first_requests(self) -> FirstRequests:
@@ -158,16 +198,18 @@ class Cell:
         for key in sorted(self.samples):
             sample = self.samples[key]
             try:
-                request = next(self.task.ask(sample, self.exemplars(sample)))
+                request = next(self.ask(sample, self.exemplars(sample)))
             except StopIteration as error:
                 message = f"{self.label}: expected sample {key} to ask something, but its ask yielded no request"
                 raise DataError(message) from error
-            tokens[key] = _tokens(request)
+            tokens[key] = rough_tokens(request)
             yield f"{key} {request_digest(request)}"
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
         """Digests of the samples and exemplars that are used, of the prompts made of them, and of the scorer."""
+        if self.main is not None:
+            return {**self.main.fingerprints, "prompts": self.first_requests.digest}
         used = {sample.key: sample for sample in self.samples.values()}
         shown = {each.key: each for sample in self.samples.values() for each in self.exemplars(sample)}
         return {
@@ -181,54 +223,15 @@ class Cell:
         }
 
     def units(self) -> Iterator[Unit]:
-        """Cut the cell into units: whole clusters, unless one is larger than a unit may be."""
-        lengths = self.first_requests.tokens
-        held: list[str] = []
-        tokens = number = 0
-        for cluster in _clusters(self.samples.values()):
-            weight = sum(lengths[key] for key in cluster)
-            if held and (len(held) + len(cluster) > UNIT_SAMPLES or tokens + weight > UNIT_TOKENS):
-                yield self._unit(number, held)
-                held, tokens, number = [], 0, number + 1
-            for key in cluster:
-                if len(held) == UNIT_SAMPLES:
-                    yield self._unit(number, held)
-                    held, tokens, number = [], 0, number + 1
-                held.append(key)
-                tokens += lengths[key]
-        if held:
-            yield self._unit(number, held)
+        """Cut the cell into units; those of a control hold the same samples as those of the cell that it controls."""
+        main = self.main or self
+        for number, keys in enumerate(cut(main.samples.values(), main.first_requests.tokens)):
+            together = "" if self.main is None else main.unit_id(number)
+            yield Unit(self.unit_id(number), self.name, keys, together)
 
-    def _unit(self, number: int, keys: Sequence[str]) -> Unit:
-        return Unit(f"{self.name}/{number:05d}", self.name, tuple(keys))
-
-
-def _clusters(samples: Iterable[Sample]) -> Iterator[list[str]]:
-    """Yield runs of neighbouring samples of one cluster, as keys; a sample without a cluster stands alone."""
-    run: list[str] = []
-    last = ""
-    for sample in samples:
-        if run and not (sample.cluster and sample.cluster == last):
-            yield run
-            run = []
-        run.append(sample.key)
-        last = sample.cluster
-    if run:
-        yield run
-
-
-def _tokens(request: Request) -> int:
-    """Return a request's rough length: what it costs, for cutting units of like size."""
-    size = _prompt_tokens(request.prompt)
-    if isinstance(request, Generate):
-        return size + request.max_new_tokens
-    return size + sum(
-        _prompt_tokens(each.lead) + len(each.text) // _CHARACTERS_A_TOKEN for each in request.continuations
-    )
-
-
-def _prompt_tokens(prompt: Prompt) -> int:
-    return sum(len(part) // _CHARACTERS_A_TOKEN if isinstance(part, str) else _TOKENS_AN_IMAGE for part in prompt.parts)
+    def unit_id(self, number: int) -> str:
+        """Return the id of one of the cell's units."""
+        return f"{self.name}/{number:05d}"
 
 
 @dataclass(frozen=True)
@@ -254,9 +257,23 @@ class Plan:
         return self._by_name[name]
 
     @cached_property
+    def bundles(self) -> tuple[tuple[Unit, ...], ...]:
+        """All units, each with those of its controls, cell after cell."""
+        return tuple(bundles_of(unit for cell in self.cells for unit in cell.units()))
+
+    @cached_property
     def units(self) -> tuple[Unit, ...]:
-        """All units, cell after cell."""
-        return tuple(unit for cell in self.cells for unit in cell.units())
+        """All units, bundle after bundle."""
+        return tuple(unit for bundle in self.bundles for unit in bundle)
+
+    def uncontrolled(self, control: str) -> dict[str, str]:
+        """Return label to reason of the tasks that a control cannot be applied to at any shot count."""
+        controlled = {cell.label for cell in self.cells if cell.control == control}
+        return {
+            cell.label: obstacle(parse_control(control), cell.task, cell.samples.values(), cell.shots)
+            for cell in self.cells
+            if cell.label not in controlled
+        }
 
     @property
     def fingerprints(self) -> dict[str, dict[str, str]]:
@@ -308,7 +325,7 @@ def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
         plugins: where tasks and the model are found.
 
     Raises:
-        UsageError: a name or setting is unknown, or a task cannot read the source.
+        UsageError: a name or setting is unknown, a task cannot read the source, or a control applies to no task.
         DataError: the data cannot be read.
     """
     spec, config = resolve_model(config, plugins)
@@ -318,9 +335,21 @@ def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
     for name in config.report:
         plugins.report(name)
     for task in made:
-        check_requirements(task, source)
+        check_requirements(task, source_of(task, source))
     named = zip(parts, made, strict=True)
-    return Plan(config, spec, tuple(cell for part, task in named for cell in _cells(part.name, task, source, config)))
+    cells = tuple(cell for part, task in named for cell in _cells(part.name, task, source_of(task, source), config))
+    plan = Plan(config, spec, cells)
+    for control in config.controls:
+        if not any(cell.control == control for cell in cells):
+            why = "; ".join(f"{label}: {reason}" for label, reason in plan.uncontrolled(control).items())
+            message = f"expected a task that control {control} applies to, got none ({why}); leave out {control}"
+            raise UsageError(message)
+    return plan
+
+
+def source_of(task: Task[Any, Any], source: Source) -> Source:
+    """Return where a task's samples come from: the run's source, unless the task brings its own data."""
+    return Source("hub") if getattr(task, "own_data", False) else source
 
 
 def with_nearest(plan: Plan, rankings: Mapping[str, Nearest]) -> Plan:
@@ -332,11 +361,15 @@ def with_nearest(plan: Plan, rankings: Mapping[str, Nearest]) -> Plan:
     """
     if not rankings:
         return plan
-    return replace(plan, cells=tuple(replace(cell, nearest=rankings.get(cell.label, {})) for cell in plan.cells))
+    cells: dict[str, Cell] = {}
+    for cell in plan.cells:  # a control comes behind its cell, whose exemplars it has
+        main = None if cell.main is None else cells[cell.main.name]
+        cells[cell.name] = replace(cell, nearest={} if main else rankings.get(cell.label, {}), main=main)
+    return replace(plan, cells=tuple(cells.values()))
 
 
 def _cells(part: str, task: Task[Any, Any], source: Source, config: RunConfig) -> Iterator[Cell]:
-    everything = _unique(task.samples(task.split, source), f"{source.label(part)} split {task.split}")
+    everything = unique(task.samples(task.split, source), f"{source.label(part)} split {task.split}")
     if not everything:
         message = f"{source.label(part)}: split {task.split} of {source} holds no samples"
         raise DataError(message)
@@ -346,38 +379,24 @@ def _cells(part: str, task: Task[Any, Any], source: Source, config: RunConfig) -
     if any(config.shots):
         split = task.exemplar_split
         place = f"{source.label(part)} split {split}"
-        pool = ExemplarPool(everything if split == task.split else _unique(task.samples(split, source), place))
+        pool = ExemplarPool(everything if split == task.split else unique(task.samples(split, source), place))
     for shots in config.shots:
         for trial in range(config.trials if shots else 1):
-            yield Cell(task, source, shots, samples, len(everything), config, pool, part, trial)
+            cell = Cell(task, source, shots, samples, len(everything), config, pool, part, trial)
+            yield cell
+            yield from _under_controls(cell, everything)
 
 
-def _unique(samples: Iterable[Sample], place: str) -> list[Sample]:
-    seen: dict[str, Sample] = {}
-    for sample in samples:
-        key: object = sample.key
-        if not isinstance(key, str) or not key:
-            message = f"{place}: expected every sample's key to be a text with characters, got {key!r}"
-            raise DataError(message)
-        if sample.key in seen:
-            message = f"{place}: expected every sample to have its own key, got {sample.key!r} twice"
-            raise DataError(message)
-        seen[sample.key] = sample
-    return list(seen.values())
+def _under_controls(cell: Cell, everything: Sequence[Sample]) -> Iterator[Cell]:
+    """Yield a cell under each control of the run that can be applied to it.
 
-
-def choose(samples: Sequence[Sample], config: RunConfig, task: str) -> Sequence[Sample]:
-    """Return the samples that `--limit` keeps: a subset drawn by hashing seed, task and key, or the first.
-
-    A smaller limit's subset lies within a larger one's. A drawn subset does not depend on the order of the dataset.
+    Args:
+        cell: without a control.
+        everything: in its split.
     """
-    if config.limit is None:
-        return samples
-    count = int(config.limit) if config.limit >= 1 else max(1, round(config.limit * len(samples)))
-    if config.sample_order == "first":
-        return samples[:count]
-
-    def rank(sample: Sample) -> bytes:
-        return hashlib.sha256(f"limit|{config.seed}|{task}|{sample.key}".encode()).digest()
-
-    return sorted(samples, key=rank)[:count]
+    for name in cell.config.controls:
+        control = parse_control(name)
+        if not obstacle(control, cell.task, cell.samples.values(), cell.shots):
+            draws = {"other-sample": everything, "shuffled-labels": cell.pool.samples}
+            others = sorted(draws.get(control.change, ()), key=lambda each: each.key)
+            yield replace(cell, control=name, main=cell, others=others)

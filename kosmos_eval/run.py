@@ -32,6 +32,7 @@ from kosmos_eval.rices import rank_exemplars
 from kosmos_eval.run_folder import default_folder, open_folder, read_nearest, reopen
 from kosmos_eval.selection import select
 from kosmos_eval.task import Traced
+from kosmos_eval.vector_cache import tell
 from kosmos_eval.writing import write_json, write_results
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     weights = plan.model.fingerprint(model_options(plan.config))
     plan = rank_exemplars(plan, weights)
     preflight(plan, folder)
+    for control in plan.config.controls:
+        for label, reason in plan.uncontrolled(control).items():
+            tell(f"{label} is not asked under {control}: {reason}")
     return Prepared(folder, plan, _describe(plan, weights))
 
 
@@ -201,7 +205,7 @@ def ask_all(prepared: Prepared, launch: Launch, progress: Progress | None) -> No
     """Have every unit asked that no journal holds yet, and those anew that hold a failed sample."""
     units = prepared.plan.units
     journal = JournalReader(prepared.folder / "journal")
-    journal.forget_failures()
+    journal.forget_failures([unit.id for unit in bundle] for bundle in prepared.plan.bundles if len(bundle) > 1)
     if progress is not None:
         progress.begin(units, journal, launch.watch)
     try:

@@ -45,15 +45,19 @@ def open_folder(folder: Path, plan: Plan, run: Mapping[str, Any]) -> None:
                     line = {"task": task, "key": key, "nearest": list(nearest)}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
     with whole_file(folder / "plan.jsonl") as draft:
-        lines = (json.dumps(plain(unit), ensure_ascii=False) for unit in plan.units)
+        lines = (json.dumps(_unit_json(unit), ensure_ascii=False) for unit in plan.units)
         draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     write_json(folder / "run.json", run)
+
+
+def _unit_json(unit: Unit) -> dict[str, Any]:
+    return {name: value for name, value in plain(unit).items() if value}  # `main`, of a unit under a control, or none
 
 
 def read_units(folder: Path) -> tuple[Unit, ...]:
     """Return the units of a run's plan."""
     with (folder / "plan.jsonl").open(encoding="utf-8") as lines:  # not splitlines: a key may hold U+2028 and its like
-        return tuple(Unit(each["id"], each["cell"], tuple(each["keys"])) for each in map(json.loads, lines))
+        return tuple(Unit(**{**each, "keys": tuple(each["keys"])}) for each in map(json.loads, lines))
 
 
 def read_nearest(folder: Path) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -202,7 +202,14 @@ class Task(Protocol[S, A]):
             `NAME:VARIANT` runs the task with them.
         groups: ClassVar[Mapping[str, tuple[str, ...]]], group to the parts of this task that `--tasks GROUP` runs:
             `""` is the task with its defaults, else a split or variant, `{"kosmos1": ("", "image-only")}`.
+        asked_in: ClassVar[tuple[str, ...]], fields of a sample that hold the text that is asked about, `("question",)`, or
+            `("turn.question",)` for one inside a field; control `text=none` blanks them.
+        answered_in: ClassVar[tuple[str, ...]], fields of a sample that hold its answer as an exemplar shows it; control
+            `exemplars=shuffled-labels` exchanges them, all at once, so any other sample's must do in their place.
         about: ClassVar[About], notes for people; every built-in has them, and `docs/benchmarks.md` is made of them.
+        own_data: ClassVar[bool], whether it brings its own data, whatever `--data` says; its source is then `hub`.
+        exemplars_in_order: ClassVar[bool], whether k exemplars are the first k of the split, and none are drawn.
+        scored_by: ClassVar[str], a digest of what scores follow from besides the task's code.
     and a method
         gold: what a perfect model would answer, see `Provable`; every built-in has it, for `kosmos-eval validate`;
         shuffled: the sample with its candidates in another order, see `Shuffles`.

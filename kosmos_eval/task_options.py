@@ -99,6 +99,13 @@ trial_seeds = click.option(
     metavar="SEEDS",
     help="Of the trials' exemplars, as 3,5,7.  [default: from --seed]",
 )
+controls = click.option(
+    "--controls",
+    callback=names,
+    metavar="NAMES",
+    help="Ask once more under each input control, as image=none,image=noise (all of them: ls controls).",
+)
+blind = click.option("--blind", is_flag=True, help="Ask once more without the pictures: short for --controls image=none.")
 settings = click.option(
     "--set",
     "settings",

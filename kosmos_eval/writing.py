@@ -100,7 +100,7 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
             if not scored.sample.labelled:
                 unlabelled.append((scored.sample, scored.score))
                 sealed &= scored.record.failed is None
-    if unlabelled and sealed and isinstance(cell.task, Submits):
+    if unlabelled and sealed and not cell.control and isinstance(cell.task, Submits):
         cell.task.submission(unlabelled, folder / "submissions" / stem)
     shown = showcase.keys()
     for key in shown:
@@ -113,14 +113,13 @@ def _kept(cell: Cell, corpus: CorpusResults) -> dict[str, KeptSamples]:
 
 
 def _keep_pictures(cell: Cell, sample: Sample, folder: Path) -> None:
-    for each in (sample, *cell.exemplars(sample)):
-        for image in each.images:
-            path = folder / f"{image.digest}.jpg"
-            if not path.exists():
-                picture = image.load()
-                picture.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-                with whole_file(path) as draft:
-                    picture.save(draft, format="JPEG", quality=_THUMBNAIL_QUALITY)
+    for image in cell.pictures(sample):
+        path = folder / f"{image.digest}.jpg"
+        if not path.exists():
+            picture = image.load()
+            picture.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+            with whole_file(path) as draft:
+                picture.save(draft, format="JPEG", quality=_THUMBNAIL_QUALITY)
 
 
 class ParquetRows:
@@ -224,6 +223,7 @@ def _results_json(plan: Plan, results: Sequence[CellResult], weights: str) -> di
             "seed": config.seed,
             "trials": config.trials,
             "trial_seeds": plain(config.trial_seeds),
+            **({"controls": plain(config.controls)} if config.controls else {}),
         },
         "trials": {each.name: plain(each) for each in gather_trials(results)},
         "schema": SCHEMA_VERSION,
@@ -242,6 +242,8 @@ def _cell_json(cell: CellResult) -> dict[str, Any]:
 def _lm_eval_row(cell: CellResult) -> dict[str, Any]:
     row: dict[str, Any] = {"alias": cell.name}
     for metric in cell.metrics:
-        row[f"{metric.name},none"] = metric.value
-        row[f"{metric.name}_stderr,none"] = "N/A" if metric.stderr is None else metric.stderr
+        name, comma, filtered = metric.name.partition(",")  # as lm-eval names what a filter lets through
+        through = filtered if comma else "none"
+        row[f"{name},{through}"] = metric.value
+        row[f"{name}_stderr,{through}"] = "N/A" if metric.stderr is None else metric.stderr
     return row

@@ -21,6 +21,7 @@ FLAGS = {
     "seed": "--seed",
     "trials": "--trials",
     "trial_seeds": "--trial-seeds",
+    "controls": "--controls",
     "settings": "--set",
     "device": "--device",
     "dtype": "--dtype",

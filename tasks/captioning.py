@@ -83,6 +83,7 @@ class Captioning(HubSettings):
     name: ClassVar[str]
     sources: ClassVar[tuple[SourceKind, ...]] = ("mini", "hub", "folder")
     metrics: ClassVar[tuple[Metric, ...]] = tuple(CAPTION_METRICS.values())
+    answered_in: ClassVar[tuple[str, ...]] = ("captions",)
     splits: ClassVar[tuple[str, ...]] = tuple(_SPLITS)
     file: ClassVar[str]
     """Karpathy's file of the benchmark."""

@@ -93,6 +93,8 @@ class ClosedQuestion(HubSettings):
 
     name: ClassVar[str]
     choices: ClassVar[tuple[str, ...]]
+    asked_in: ClassVar[tuple[str, ...]] = ("question",)
+    answered_in: ClassVar[tuple[str, ...]] = ("answer",)
 
     by: By = "per_token"
     separator: str = ""

@@ -104,6 +104,8 @@ class Flickr30kEntities(GroundingSettings):
     )
     splits: ClassVar[tuple[str, ...]] = ("val", "test")
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"kosmos2": splits, "grounding": splits}
+    asked_in: ClassVar[tuple[str, ...]] = ("phrase",)
+    answered_in: ClassVar[tuple[str, ...]] = ("truths", "size")
     about: ClassVar[About] = About(
         paper="KOSMOS-2 (arXiv 2306.14824), section 4.1, table 2: R@1, R@5, R@10 of 77.8, 79.2, 79.3 on val and 78.7, "
         "80.1, 80.1 on test, zero-shot",

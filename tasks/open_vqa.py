@@ -80,6 +80,8 @@ class OpenVQA(HubSettings):
     name: ClassVar[str]
     sources: ClassVar[tuple[SourceKind, ...]] = ("mini", "hub", "folder")
     metrics: ClassVar[tuple[Metric, ...]] = (VQA_ACCURACY,)
+    asked_in: ClassVar[tuple[str, ...]] = ("question",)
+    answered_in: ClassVar[tuple[str, ...]] = ("answers", "multiple_choice_answer")
     hub_lacks: ClassVar[tuple[str, ...]] = ()
     """Splits that the default dataset on the hub does not have."""
 

@@ -15,12 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosmos_eval.config import parse_config
+from kosmos_eval.cutting import UNIT_SAMPLES, UNIT_TOKENS
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
-from kosmos_eval.plan import UNIT_SAMPLES, UNIT_TOKENS, Plan, choose, make_plan, resolve_model
+from kosmos_eval.plan import Plan, make_plan, resolve_model
 from kosmos_eval.plugins import Plugins, _Plugin
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Generate
 from kosmos_eval.selection import make_task
+from kosmos_eval.subset import choose
 from kosmos_eval.task import Metric, Sample, Score
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kosmos_eval.cutting import UNIT_SAMPLES
 from kosmos_eval.journal import JournalReader
-from kosmos_eval.plan import UNIT_SAMPLES
 from kosmos_eval.run_folder import read_units
 
 if TYPE_CHECKING:

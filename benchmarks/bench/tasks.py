@@ -21,4 +21,4 @@ def first_requests(task: str, shots: int, samples: int) -> list[Request]:
         tasks=(task,), shots=(shots,), limit=samples, sample_order="first", exemplars="fixed", data="mini"
     )
     (cell,) = make_plan(config, Plugins()).cells
-    return [next(cell.task.ask(sample, cell.exemplars(sample))) for sample in cell.samples.values()]
+    return [next(cell.ask(sample, cell.exemplars(sample))) for sample in cell.samples.values()]

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from kosmos_eval.record import CellResult
 
 
-@click.command(short_help="List tasks, groups of tasks, models or runs.")
-@click.argument("what", type=click.Choice(["tasks", "groups", "models", "runs"]), default="tasks")
+@click.command(short_help="List tasks, groups of tasks, models, controls or runs.")
+@click.argument("what", type=click.Choice(["tasks", "groups", "models", "controls", "runs"]), default="tasks")
 @click.option(
     "--include_path", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with plugin files."
 )
@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     "--runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the runs.  [default: runs]"
 )
 def ls(what: str, include_path: tuple[Path, ...], runs_dir: Path) -> None:
-    """List tasks (the default), groups of tasks, models or runs."""
+    """List tasks (the default), groups of tasks, models, input controls or runs."""
     if what == "runs":
         rows = _runs(runs_dir)
         if not rows:
             click.echo(f"no runs in {runs_dir}/")
+    elif what == "controls":
+        from kosmos_eval.controls import CONTROLS
+
+        rows = list(CONTROLS.items())
     elif what == "groups":
         rows = _groups(include_path)
     else:

@@ -37,6 +37,8 @@ _FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": boo
 @asked.seed
 @asked.trials
 @asked.trial_seeds
+@asked.controls
+@asked.blind
 @asked.settings
 @options.device
 @options.dtype
@@ -114,6 +116,7 @@ def _preview(prepared: Prepared, processes: int, began: float) -> None:
 
 def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
     from kosmos_eval.config import parse_config
+    from kosmos_eval.controls import BLIND
     from kosmos_eval.run import prepare, prepare_resumed
     from kosmos_eval.run_folder import default_folder
 
@@ -123,6 +126,8 @@ def _prepare(context: click.Context, flags: dict[str, Any]) -> Prepared:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
     values = merged(_read_file(flags["config"]), given) if flags["config"] else given
+    if values.pop("blind", False):
+        values["controls"] = [*values.get("controls", ()), BLIND]
     flags |= {name: values.pop(name) for name in _NOT_CONFIG & values.keys()}
     if flags["resume"] is not None:
         if flags["output_path"]:
@@ -168,7 +173,7 @@ def _normal(values: dict[str, Any], path: Path) -> dict[str, Any]:
             message = f"--config {path}: expected either shots or num_fewshot, which are the same, got both"
             raise UsageError(message)
         values["shots"] = values.pop("num_fewshot")
-    for name in ("tasks", "report", "include_path", "shots", "trial_seeds"):
+    for name in ("tasks", "report", "include_path", "shots", "trial_seeds", "controls"):
         if isinstance(value := values.get(name), str):
             values[name] = [part.strip() for part in value.split(",")]
         elif isinstance(value, int):

@@ -1,9 +1,9 @@
-"""The processes that ask: each takes whole units, asks the model, and commits them to a journal of its own.
+"""The processes that ask: each takes whole bundles of units, asks the model, and commits them to a journal of its own.
 
 A run of one process asks in that process. A run of several starts them through torch's launcher, as
 `python -m kosmos_eval.processes.worker RUN LAUNCH`, or joins those that `torchrun` or `accelerate launch` started.
-Units are taken one at a time, by whoever is free, by making a file that only one process can make; so nothing needs a
-collective operation, and nobody hangs when another process dies.
+Bundles (a unit, and the units of its controls) are taken one at a time, by whoever is free, by making a file that only
+one process can make; so nothing needs a collective operation, and nobody hangs when another process dies.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kosmos_eval.ask import ask_unit
+from kosmos_eval.ask import ask_together
 from kosmos_eval.errors import DataError, KosmosEvalError
 from kosmos_eval.journal import Journal, UnitTiming
 from kosmos_eval.language_model import Anticipating, ModelOptions
+from kosmos_eval.plan import Unit, bundles_of
 from kosmos_eval.processes.heartbeat import Heart, Watch, died
 from kosmos_eval.processes.joined import joined_size, neighbours
 from kosmos_eval.processes.lock import attend
@@ -36,8 +37,11 @@ if TYPE_CHECKING:
 
     from kosmos_eval.config import RunConfig
     from kosmos_eval.language_model import Model
-    from kosmos_eval.plan import Cell, Plan, Unit
+    from kosmos_eval.plan import Plan
     from kosmos_eval.prompt import Image
+
+Bundle = tuple[Unit, ...]
+"""Units that are asked together and committed together: see `kosmos_eval.plan.bundles_of`."""
 
 _MKL_REPRODUCIBLE = "AVX2,STRICT"
 _INTERRUPTED = 130
@@ -77,50 +81,58 @@ def model_options(config: RunConfig) -> ModelOptions:
     return ModelOptions(device, config.dtype, config.batch_size, config.model_args)
 
 
-def work(plan: Plan, units: Iterable[tuple[Unit, Unit | None]], model: Model, journal: Journal, heart: Heart) -> None:
-    """Ask unit after unit, each committed before the next.
+def work(
+    plan: Plan, bundles: Iterable[tuple[Bundle, Bundle | None]], model: Model, journal: Journal, heart: Heart
+) -> None:
+    """Ask bundle after bundle, each committed before the next.
 
     Args:
         plan: of the run.
-        units: to be done, each taken when the one before it is committed, and beside it a guess at the next one.
+        bundles: to be done, each taken when the one before it is committed, and beside it a guess at the next one.
         model: that is asked.
         journal: of this process.
         heart: of this process.
     """
-    for unit, later in units:
-        heart.say(unit=unit.id)
+    for bundle, later in bundles:
+        heart.say(unit=bundle[0].id)
         if later is not None and isinstance(model, Anticipating):
-            model.expect(_images(plan.cell(later.cell), later))
+            model.expect(_images(plan, later))
         started, clock = time.time(), time.perf_counter()
-        answers = ask_unit(unit, plan.cell(unit.cell), model)
-        requests = sum(len(exchanges) for exchanges in answers.values())
-        timing = UnitTiming(len(answers), requests, started, time.perf_counter() - clock)
-        journal.commit(unit.id, answers, timing)
-        heart.say(done=len(unit.keys))
+        answered = ask_together([(unit, plan.cell(unit.cell)) for unit in bundle], model)
+        seconds = time.perf_counter() - clock
+        requests = [sum(map(len, answers.values())) for answers in answered]
+        journal.commit_together(
+            (unit.id, answers, UnitTiming(len(answers), asked, started, seconds * asked / sum(requests)))
+            for unit, answers, asked in zip(bundle, answered, requests, strict=True)
+        )
+        for unit in bundle:
+            heart.say(done=len(unit.keys))
 
 
-def _images(cell: Cell, unit: Unit) -> Iterator[Image]:
-    """Yield the images of a unit's samples, each sample's exemplars first."""
-    for key in unit.keys:
-        for each in (*cell.exemplars(cell.samples[key]), cell.samples[key]):
-            yield from each.images
+def _images(plan: Plan, bundle: Bundle) -> Iterator[Image]:
+    """Yield the images that are read about a bundle's samples, each sample's exemplars first."""
+    for unit in bundle:
+        cell = plan.cell(unit.cell)
+        for key in unit.keys:
+            yield from cell.pictures(cell.samples[key])
 
 
-def claims(units: Iterable[Unit], folder: Path, check: Callable[[], None]) -> Iterator[Unit]:
-    """Yield the units that no other process of this launch has taken, one at a time, taking them.
+def claims(bundles: Iterable[Bundle], folder: Path, check: Callable[[], None]) -> Iterator[Bundle]:
+    """Yield the bundles that no other process of this launch has taken, one at a time, taking them.
 
     Args:
-        units: all that are left to do, in the plan's order.
+        bundles: all that are left to do, in the plan's order.
         folder: of this launch's claims, shared by its processes.
-        check: is called before each unit, and raises when no more is to be taken.
+        check: is called before each bundle, and raises when no more is to be taken.
     """
-    for unit in units:
+    for bundle in bundles:
         check()
+        claim = folder / bundle[0].id.replace("/", "~")
         try:
-            os.close(os.open(folder / unit.id.replace("/", "~"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         except FileExistsError:
             continue
-        yield unit
+        yield bundle
 
 
 def set_out(claims_folder: Path, left: Sequence[str]) -> None:
@@ -140,10 +152,10 @@ def run_rank(folder: Path, launch: str, heart: Heart, plan: Plan, check: Callabl
     """
     claimed = folder / "claims" / launch
     left = frozenset(json.loads((claimed / "left.json").read_text(encoding="utf-8")))
-    units = [unit for unit in read_units(folder) if unit.id in left]
+    bundles = bundles_of(unit for unit in read_units(folder) if unit.id in left)
     # While this process is at one, each of the others takes one of those that follow.
-    later = {unit.id: other for unit, other in zip(units, units[joined_size() :], strict=False)}
-    taken = ((unit, later.get(unit.id)) for unit in claims(units, claimed, check))
+    later = {bundle[0].id: other for bundle, other in zip(bundles, bundles[joined_size() :], strict=False)}
+    taken = ((bundle, later.get(bundle[0].id)) for bundle in claims(bundles, claimed, check))
     first = next(taken, None)
     if first is None:
         return

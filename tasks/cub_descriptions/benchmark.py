@@ -80,6 +80,7 @@ class CubDescriptions(HubSettings):
         "names": {"described": False},
     }
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"kosmos1": ("", "names"), "classification": ("", "names")}
+    answered_in: ClassVar[tuple[str, ...]] = ("target",)
     about: ClassVar[About] = About(
         paper="KOSMOS-1 (arXiv 2302.14045), tables 11 and 12: 61.7 without and 90.0 with descriptions.",
         files=(

@@ -118,6 +118,7 @@ class ImageNet(HubSettings):
         "kosmos1": ("", "constrained"),
         "classification": ("", "constrained"),
     }
+    answered_in: ClassVar[tuple[str, ...]] = ("target",)
     about: ClassVar[About] = About(
         paper="KOSMOS-1 (arXiv 2302.14045), section 4, table 10: 4.0 without and 38.1 with constraints, top-1.",
         files=(

@@ -64,6 +64,7 @@ class Comprehension(GroundingSettings, HubSettings):
     dataset: ClassVar[Dataset]
     version: ClassVar[int] = 1
     sources: ClassVar[tuple[SourceKind, ...]] = ("mini", "hub", "folder")
+    asked_in: ClassVar[tuple[str, ...]] = ("expression",)
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("accuracy", f"share of first boxes with an IoU of at least 0.5 ({_RELEASED})"),
         Metric("accuracy_strict", "share of first boxes with an IoU greater than 0.5 (arXiv 2306.14824, section 4.1)"),

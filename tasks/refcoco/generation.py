@@ -84,6 +84,7 @@ class RefCOCOgGeneration(HubSettings):
     metrics: ClassVar[tuple[Metric, ...]] = tuple(CAPTION_METRICS[name] for name in _METRICS)
     splits: ClassVar[tuple[str, ...]] = ("val", "test")
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"kosmos2": ("",), "grounding": ("",)}
+    answered_in: ClassVar[tuple[str, ...]] = ("expressions",)
     about: ClassVar[About] = About(
         paper="KOSMOS-2 (arXiv 2306.14824), section 4.2, table 4: METEOR / CIDEr 12.2 / 60.3 zero-shot, 13.8 / 62.2 "
         "with 2 and 14.1 / 62.3 with 4 exemplars",

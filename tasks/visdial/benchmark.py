@@ -94,6 +94,7 @@ class VisDial:
             percent=False,
         ),
     )
+    asked_in: ClassVar[tuple[str, ...]] = ("turn.question",)
     about: ClassVar[About] = About(
         paper="No row in the KOSMOS papers; candidates ranked by log-likelihood as in Flamingo (arXiv 2204.14198).",
         files="""\

@@ -77,6 +77,8 @@ class WebSRC(HubSettings):
         Metric("exact_match", f"share of answers that are the right one, normalised ({_SCORER})"),
         Metric("f1", "F1 over words (as above)"),
     )
+    asked_in: ClassVar[tuple[str, ...]] = ("question",)
+    answered_in: ClassVar[tuple[str, ...]] = ("answer",)
     about: ClassVar[About] = About(
         paper='KOSMOS-1 (arXiv 2302.14045), table 8: EM 15.8 and F1 31.3, "image-only" 3.8 and 10.6.',
         files="""\

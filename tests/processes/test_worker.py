@@ -47,7 +47,8 @@ def test_a_model_is_told_which_pictures_come_after_those_it_is_asked_about(tmp_p
     units = plan.units
     assert len(units) > 2
     model, journal = Guessing(), Journal(tmp_path / "journal" / "a.sqlite")
-    work(plan, zip(units, [*units[1:], None], strict=True), model, journal, Silent())  # type: ignore[arg-type]  # a stand-in
+    bundles = plan.bundles
+    work(plan, zip(bundles, [*bundles[1:], None], strict=True), model, journal, Silent())  # type: ignore[arg-type]  # a stand-in
     journal.close()
     assert model.expected == model.asked[1:]
     assert len(JournalReader(tmp_path / "journal").timings()) == len(units)
