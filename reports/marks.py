@@ -15,7 +15,7 @@ from kosmos_eval.table import shown, shown_interval
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kosmos_eval.compare import MetricComparison
+    from kosmos_eval.comparison import MetricComparison
     from kosmos_eval.record import MetricResult
 
 _BAR_WIDTH = 120.0

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kosmos_eval.ablation.presets import read_preset
 from kosmos_eval.config import RunConfig, parse_config
+from kosmos_eval.controls import obstacle, parse_control
 from kosmos_eval.errors import UnknownNameError, UsageError
 from kosmos_eval.plan import make_plan, resolve_model
 from kosmos_eval.processes.worker import model_options
 from kosmos_eval.request import Score
 from kosmos_eval.selection import parse_part
+from kosmos_eval.trials import cell_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +36,7 @@ class ModelRun:
         name: of its folder.
         arms: names of those that it serves.
         config: of the run; `None` where the model can do none of the tasks.
-        left_out: label of each task that it cannot do, to the reason.
+        left_out: name of each cell that it cannot be asked (`kosmos_eval.trials.cell_name`), to the reason.
     """
 
     name: str
@@ -113,29 +115,47 @@ def _folder_names(models: Sequence[str]) -> list[str]:
 
 
 def _run(name: str, config: RunConfig, arms: Sequence[Arm], plugins: Plugins) -> ModelRun:
+    """Return a model's run: the tasks that it can do, under the controls that apply to one of them."""
     spec, config = resolve_model(config, plugins)
     served = tuple(arm.name for arm in arms)
-    if spec.reads_pictures(model_options(config)):
+    sees = spec.reads_pictures(model_options(config))
+    if sees and not config.controls:
         return ModelRun(name, served, config, {})
     plan = make_plan(config.model_copy(update={"controls": ()}), plugins)
-    shown = {cell.part: cell.label for cell in plan.cells if _shows_pictures(cell)}
-    left_out = dict.fromkeys(shown.values(), f"{arms[0].model} reads no pictures")
-    tasks = tuple(task for task in plan.config.tasks if task not in shown)
+    unseen = set() if sees else {cell.part for cell in plan.cells if _shows_pictures(cell)}
+    left_out = {cell.name: f"{arms[0].model} reads no pictures" for cell in plan.cells if cell.part in unseen}
+    seen = [cell for cell in plan.cells if cell.part not in unseen]
+    obstacles = {
+        cell_name(cell.label, cell.shots, cell.trial, control): why
+        for control in config.controls
+        for cell in seen
+        if (why := obstacle(parse_control(control), cell.task, cell.samples.values(), cell.shots))
+    }
+    left_out |= {cell: f"{cell.rpartition('~')[2]} does not apply: {why}" for cell, why in obstacles.items()}
+    tasks = tuple(task for task in plan.config.tasks if task not in unseen)
     if not tasks:
         return ModelRun(name, served, None, left_out)
     parts = [parse_part(task, plugins) for task in tasks]
-    settings = {
-        of: values
-        for of, values in config.settings.items()
-        if any(parse_part(of, plugins).covers(part) for part in parts)
+    kept = {
+        "tasks": tasks,
+        "settings": {
+            of: values
+            for of, values in config.settings.items()
+            if any(parse_part(of, plugins).covers(part) for part in parts)
+        },
+        "controls": tuple(
+            control
+            for control in config.controls
+            if any(cell_name(cell.label, cell.shots, cell.trial, control) not in obstacles for cell in seen)
+        ),
     }
-    return ModelRun(name, served, config.model_copy(update={"tasks": tasks, "settings": settings}), left_out)
+    return ModelRun(name, served, config.model_copy(update=kept), left_out)
 
 
 def _shows_pictures(cell: Cell) -> bool:
     """Return whether any sample's first request has images."""
     for sample in cell.samples.values():
-        request = next(cell.task.ask(sample, cell.exemplars(sample)), None)
+        request = next(cell.ask(sample, cell.exemplars(sample)), None)
         if request is None:
             continue  # which the run's own checks name
         leads = request.continuations if isinstance(request, Score) else ()
@@ -204,8 +224,6 @@ def require_comparison(spec: Spec, runs: Sequence[ModelRun], cells: Mapping[str,
     }
     if any(held & places[spec.reference] for name, held in places.items() if name != spec.reference):
         return
-    left_out = [f"{reason} ({task})" for run in runs for task, reason in run.left_out.items()]
-    idle = [f"{arm.control} applies to none of the tasks" for arm in spec.arms if arm.control and not places[arm.name]]
     message = f"expected {spec.reference} and another arm to be asked the same task, got none that both can be: "
-    message += "; ".join(dict.fromkeys(left_out + idle))
+    message += "; ".join(f"{cell}: {reason}" for run in runs for cell, reason in run.left_out.items())
     raise UsageError(message)

@@ -11,12 +11,13 @@ from kosmos_eval.compare import compare_cells
 from kosmos_eval.measurements import read_measurements
 from kosmos_eval.statistics.multiple import holm
 from kosmos_eval.table import failed_note, subset_note
+from kosmos_eval.trials import cell_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kosmos_eval.ablation.spec import Arm, Spec
-    from kosmos_eval.compare import CellComparison
+    from kosmos_eval.comparison import CellComparison
     from kosmos_eval.measurements import Measurements
     from kosmos_eval.record import CellResult, RunRecord
 
@@ -27,7 +28,7 @@ class Asked:
 
     Attributes:
         record: of its run; `None` where nothing could be asked.
-        left_out: label of each task that it cannot do, to the reason.
+        left_out: name of each cell that it cannot be asked, to the reason.
     """
 
     record: RunRecord | None
@@ -40,9 +41,8 @@ class Asked:
 
     def missing(self, place: Place, control: str) -> str:
         """Return why there is no cell at a place under a control."""
-        if place.task in self.left_out:
-            return self.left_out[place.task]
-        return f"{control} does not apply to {place.task} at {place.shots} shots" if control else "was not asked"
+        known = (cell_name(*place, control), cell_name(*place))
+        return next((self.left_out[name] for name in known if name in self.left_out), "was not asked")
 
 
 class Family(NamedTuple):

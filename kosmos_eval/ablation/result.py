@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kosmos_eval.ablation.spec import Spec
-    from kosmos_eval.compare import MetricComparison
+    from kosmos_eval.comparison import MetricComparison
     from kosmos_eval.record import MetricResult
 
 

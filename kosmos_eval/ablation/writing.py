@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kosmos_eval.ablation.result import Ablation, ArmOutcome, Row
-    from kosmos_eval.compare import MetricComparison
+    from kosmos_eval.comparison import MetricComparison
 
 NOT_APPLICABLE = "not applicable"
 REFERENCE = "reference"
