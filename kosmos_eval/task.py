@@ -202,8 +202,8 @@ class Task(Protocol[S, A]):
             `NAME:VARIANT` runs the task with them.
         groups: ClassVar[Mapping[str, tuple[str, ...]]], group to the parts of this task that `--tasks GROUP` runs:
             `""` is the task with its defaults, else a split or variant, `{"kosmos1": ("", "image-only")}`.
-        asked_in: ClassVar[tuple[str, ...]], fields of a sample that hold the text that is asked about, `("question",)`, or
-            `("turn.question",)` for one inside a field; control `text=none` blanks them.
+        asked_in: ClassVar[tuple[str, ...]], fields of a sample that hold the text that is asked about, `("question",)`,
+            or `("turn.question",)` for one inside a field; control `text=none` blanks them.
         answered_in: ClassVar[tuple[str, ...]], fields of a sample that hold its answer as an exemplar shows it; control
             `exemplars=shuffled-labels` exchanges them, all at once, so any other sample's must do in their place.
         about: ClassVar[About], notes for people; every built-in has them, and `docs/benchmarks.md` is made of them.

@@ -105,7 +105,9 @@ controls = click.option(
     metavar="NAMES",
     help="Ask once more under each input control, as image=none,image=noise (all of them: ls controls).",
 )
-blind = click.option("--blind", is_flag=True, help="Ask once more without the pictures: short for --controls image=none.")
+blind = click.option(
+    "--blind", is_flag=True, help="Ask once more without the pictures: short for --controls image=none."
+)
 settings = click.option(
     "--set",
     "settings",
