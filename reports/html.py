@@ -1,4 +1,4 @@
-"""Writes `report.html`: a run, or an ablation, as one page that needs nothing else.
+"""Writes `report.html`: a run, an ablation or a comparison as one page that needs nothing else.
 
 The page runs no script, and its policy forbids any; it loads nothing, so it reads the same from a disk, an e-mail or a
 server. What models and datasets say is text, wherever it lands.
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, ClassVar
 from kosmos_eval.visible import visible
 
 from .ablation_page import build_ablation_page
+from .comparison_page import build_comparison_page
 from .page import build_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kosmos_eval.ablation.result import Ablation
+    from kosmos_eval.comparison import Comparison
     from kosmos_eval.record import RunRecord
 
 _TEMPLATES = "kosmos_eval.reports"
@@ -36,21 +38,24 @@ class HTMLReport:
         Raises:
             DataError: a file of the run folder cannot be read.
         """
-        return _write(render(record), folder)
+        return _write(render(record), folder / "report.html")
 
     def write_ablation(self, ablation: Ablation, folder: Path) -> Path:
         """Write `report.html` of an ablation into a folder and return its path; on failure an older one stays."""
-        return _write(render_ablation(ablation), folder)
+        return _write(render_ablation(ablation), folder / "report.html")
+
+    def write_comparison(self, comparison: Comparison, path: Path, flips: int) -> None:
+        """Write a comparison to a path, with at most so many flipped samples of a cell either way."""
+        _write(render_comparison(comparison, flips), path)
 
 
 HTML = HTMLReport()
 """The report writer `html`, as the entry point names it."""
 
 
-def _write(page: str, folder: Path) -> Path:
+def _write(page: str, path: Path) -> Path:
     from kosmos_eval.writing import whole_file  # noqa: PLC0415  writing brings all of scoring with it
 
-    path = folder / "report.html"
     with whole_file(path) as draft:
         draft.write_bytes(page.encode())
     return path
@@ -64,6 +69,11 @@ def render(record: RunRecord) -> str:
 def render_ablation(ablation: Ablation) -> str:
     """Return the report of an ablation as HTML."""
     return _filled("ablation.html", build_ablation_page(ablation))
+
+
+def render_comparison(comparison: Comparison, flips: int) -> str:
+    """Return the report of a comparison as HTML."""
+    return _filled("comparison.html", build_comparison_page(comparison, flips))
 
 
 def _filled(template: str, page: object) -> str:
