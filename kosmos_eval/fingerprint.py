@@ -31,6 +31,7 @@ def scorer_fingerprint(task: type[Task[Any, Any]]) -> str:
     """Return the task's version and the digest of its own code, of what it inherits, and of the core's metrics.
 
     The version says that a number means something else now; the code's digest catches a change that forgot to say so.
+    A task whose scores follow from more than that has the digest of it in `scored_by`.
     """
     file = Path(inspect.getfile(task))
     own_folder = file.parent.name == task.name.replace("-", "_")  # a task in several files has a folder of its name
@@ -38,7 +39,9 @@ def scorer_fingerprint(task: type[Task[Any, Any]]) -> str:
     inherited = {Path(inspect.getfile(base)) for base in task.__mro__[1:] if is_dataclass(base)}
     files += sorted(inherited - set(files))
     files += sorted((Path(__file__).parent / "metrics").rglob("*.py"))
-    code = digest_lines(f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in files)
+    lines = [f"{each.name}:{hashlib.sha256(each.read_bytes()).hexdigest()}" for each in files]
+    lines += [scored_by] if (scored_by := getattr(task, "scored_by", "")) else []
+    code = digest_lines(lines)
     return f"{task.version}:{code[:16]}"
 
 

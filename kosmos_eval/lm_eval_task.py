@@ -121,7 +121,7 @@ class LmEvalTask(HubSettings):
             keys, clusters = [key for key, _ in official], [""] * len(official)
         else:
             official = [(where, self.normalise(row, where)) for where, row in self._official(wanted, source)]
-            keys = _keys(self.key_of(row) or _content(row, self.columns) for _, row in official)
+            keys = numbered(self.key_of(row) or _content(row, self.columns) for _, row in official)
             clusters = [self.cluster_of(row) for _, row in official]
         rows: list[Row] = [
             {name: read_field(row, name, kind, where) for name, kind in self.columns.items()} for where, row in official
@@ -159,21 +159,9 @@ class LmEvalTask(HubSettings):
 
         A candidate without characters cannot be asked about, and is never chosen.
         """
-        task = copy(_task(self.recipe, sample.doc))
-        task.sampler = _Shown([dict(each.doc) for each in exemplars])
-        doc = dict(sample.doc)
-        context = task.fewshot_context(doc, len(exemplars))
-        pairs = [each.args for each in task.construct_requests(doc, context, metadata=(self.name, 0, 1))]
-        asked = [place for place, (_, text) in enumerate(pairs) if text.strip()]
-        if not asked:
-            message = f"{self.name}, sample {sample.key}: expected candidates with characters, got {pairs[0][1]!r}"
-            raise DataError(message)
-        response = yield _request([pairs[place] for place in asked])
-        assert isinstance(response, Scored)
-        found = dict(zip(asked, response.continuations, strict=True))
-        return tuple(
-            (found[place].total, found[place].greedy) if place in found else _BLANK for place in range(len(pairs))
-        )
+        task = _task(self.recipe, sample.doc)
+        pairs = [each.args for each in instances_of(task, sample.doc, [each.doc for each in exemplars])]
+        return (yield from weigh(pairs, f"{self.name}, sample {sample.key}"))
 
     def score(self, sample: LmEvalSample, answer: Likelihoods) -> Score:
         """Return what lm-eval's task makes of the log-likelihoods.
@@ -198,6 +186,41 @@ class LmEvalTask(HubSettings):
         """Return the place of the right candidate among those that can be asked about."""
         assert isinstance(request, ScoreRequest)
         return sum(1 for each in sample.choices[: sample.target] if each.strip())
+
+
+def instances_of(
+    task: Any,  # noqa: ANN401  lm-eval ships no types
+    doc: Mapping[str, Any],
+    exemplars: Sequence[Mapping[str, Any]],
+) -> list[Any]:
+    """Return what lm-eval asks about a document (its `Instance`s), after exemplars that were drawn for it."""
+    task, asked = copy(task), dict(doc)
+    task.sampler = _Shown([dict(each) for each in exemplars])
+    context = task.fewshot_context(asked, len(exemplars), gen_prefix=task.doc_to_prefix(asked))
+    made = task.construct_requests(asked, context, metadata=(task.config.task, 0, 1))
+    return made if isinstance(made, list) else [made]
+
+
+def weigh(pairs: Sequence[tuple[str, str]], where: str) -> Generator[Request, Response, Likelihoods]:
+    """Ask how likely each continuation is in its context; return the log-likelihoods.
+
+    A continuation without characters cannot be asked about, and is never chosen.
+
+    Args:
+        pairs: of a context and its continuation.
+        where: task and sample, for the message.
+
+    Raises:
+        DataError: no continuation has characters.
+    """
+    asked = [place for place, (_, text) in enumerate(pairs) if text.strip()]
+    if not asked:
+        message = f"{where}: expected candidates with characters, got {pairs[0][1]!r}"
+        raise DataError(message)
+    response = yield _request([pairs[place] for place in asked])
+    assert isinstance(response, Scored)
+    found = dict(zip(asked, response.continuations, strict=True))
+    return tuple((found[place].total, found[place].greedy) if place in found else _BLANK for place in range(len(pairs)))
 
 
 class _Shown:
@@ -227,7 +250,7 @@ def _content(row: Row, columns: Iterable[str]) -> str:
     return hashlib.sha256(held.encode()).hexdigest()[:16]
 
 
-def _keys(found: Iterable[str]) -> list[str]:
+def numbered(found: Iterable[str]) -> list[str]:
     """Return the keys; one that comes again has its count behind it, as some datasets hold a row twice."""
     seen: dict[str, int] = {}
     keys = []
@@ -243,13 +266,13 @@ def _recipe(path: str) -> Mapping[str, Any]:
     import lm_eval  # noqa: PLC0415  lm-eval takes a second to import
     from lm_eval.tasks._yaml_loader import load_yaml  # noqa: PLC0415  as above
 
-    _keep_templates()
+    keep_templates()
     found: Mapping[str, Any] = load_yaml(Path(lm_eval.__path__[0]) / "tasks" / path)
     return found
 
 
 @cache
-def _keep_templates() -> None:
+def keep_templates() -> None:
     """Have lm-eval compile each template once: it does so for each document anew, which takes a millisecond a time."""
     from lm_eval import utils  # noqa: PLC0415  as above
 
@@ -278,7 +301,7 @@ def _task(path: str, example: Mapping[str, Any]) -> Any:  # noqa: ANN401  lm-eva
         def rows(**_: object) -> dict[str, Any]:
             return {"asked": datasets.Dataset.from_list([doc])}
 
-        with _quiet():
+        with quiet():
             _TASKS[key] = ConfigurableTask(config={**said, **splits, "custom_dataset": rows, "metadata": None})
     return _TASKS[key]
 
@@ -291,7 +314,7 @@ def _processed(path: str, rows: list[Row], where: str) -> list[Row]:
     import datasets  # noqa: PLC0415  as above
 
     try:
-        with _quiet():
+        with quiet():
             return [dict(row) for row in process(datasets.Dataset.from_list(rows))]
     except _UNREADABLE as error:
         raise _unreadable(path, f"the rows from {where} on", error) from error
@@ -303,17 +326,19 @@ def _unreadable(path: str, where: str, error: Exception) -> DataError:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep back progress bars, and lm-eval's remarks on tasks that are made in code."""
     from datasets import utils  # noqa: PLC0415  as above
 
-    logger = logging.getLogger("lm_eval.api.task")
-    shown, disabled = not utils.are_progress_bars_disabled(), logger.disabled
+    loggers = [logging.getLogger(name) for name in ("lm_eval.api.task", "lm_eval.config.task")]
+    shown, before = not utils.are_progress_bars_disabled(), [each.disabled for each in loggers]
     utils.disable_progress_bars()
-    logger.disabled = True
+    for each in loggers:
+        each.disabled = True
     try:
         yield
     finally:
-        logger.disabled = disabled
+        for each, disabled in zip(loggers, before, strict=True):
+            each.disabled = disabled
         if shown:
             utils.enable_progress_bars()

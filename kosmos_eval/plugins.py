@@ -3,6 +3,7 @@
 Built-ins are plugins like any other: each is an entry point in `kosmos_eval.tasks`, `kosmos_eval.models` or
 `kosmos_eval.reports`, and so is what another package adds. `--include-path DIR` adds the files of a folder: each
 `*.py` there, unless its name begins with an underscore, says what it brings in `TASKS`, `MODELS` or `REPORTS`, a tuple.
+Its YAML files are tasks of lm-eval (`lm_eval:NAME`), and what they name as `!function FILE.NAME` is code of theirs.
 
 Names are known without importing anything; a plugin is imported, and checked, when it is first asked for. A name
 that two plugins claim is an error that names both.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kosmos_eval.errors import KosmosEvalError, PluginError, UnknownNameError
 from kosmos_eval.language_model import ModelSpec
+from kosmos_eval.lm_eval_names import PREFIX, LmEvalNames, code_files
 from kosmos_eval.task import Metric, Task
 
 if TYPE_CHECKING:
@@ -60,11 +62,13 @@ class Plugins:
         """
         self._found: dict[Kind, dict[str, _Plugin]] = {"task": {}, "model": {}, "report": {}}
         self._loaded: dict[tuple[Kind, str], object] = {}
+        folders = tuple(include_paths)
+        self.lm_eval = LmEvalNames(folders)
         for kind, group in _GROUPS.items():
             for entry in entry_points(group=group):
                 origin = f"{entry.value} of package {entry.dist.name if entry.dist else '?'}"
                 self._add(kind, _Plugin(entry.name, origin, entry.load))
-        for folder in include_paths:
+        for folder in folders:
             self._include(folder)
 
     def _add(self, kind: Kind, plugin: _Plugin) -> None:
@@ -78,7 +82,7 @@ class Plugins:
         if not folder.is_dir():
             message = f"--include-path {folder}: expected an existing folder"
             raise PluginError(message)
-        for file in sorted(folder.glob("[!_]*.py")):
+        for file in sorted(set(folder.glob("[!_]*.py")) - code_files(folder)):
             brought = list(_brought(_import_file(file), file))
             if not brought:
                 message = f"{file}: expected TASKS, MODELS or REPORTS to name what the file brings, found none of them"
@@ -103,12 +107,19 @@ class Plugins:
         return sorted(name for name, plugin in self._found[kind].items() if plugin.origin.endswith(own))
 
     def task(self, name: str) -> type[Task[Any, Any]]:
-        """Return the task class of that name.
+        """Return the task class of that name; of a task of lm-eval's (`lm_eval:NAME`), its data read.
 
         Raises:
             UnknownNameError: there is no such task.
             PluginError: it is malformed.
+            UsageError, DataError: a task of lm-eval's asks for what we do not do, or cannot be read.
         """
+        if name.startswith(PREFIX):
+            if ("task", name) not in self._loaded:
+                from kosmos_eval.lm_eval_named import named_task  # noqa: PLC0415  brings lm-eval, when it is asked for
+
+                self._loaded["task", name] = named_task(self.lm_eval.recipe(name.removeprefix(PREFIX)))
+            return cast("type[Task[Any, Any]]", self._loaded["task", name])
         return cast("type[Task[Any, Any]]", self._get("task", name, _task_faults))
 
     def model(self, name: str) -> ModelSpec:

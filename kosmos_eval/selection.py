@@ -4,6 +4,7 @@
     refcoco:testA          one of its splits
     websrc:image-only      one of its variants
     websrc:dev:image-only  both
+    lm_eval:gsm8k          a text task of lm-eval; of a group or tag of lm-eval's, every task
     kosmos1                a group: the parts that its tasks name for it
     refcoco*, refcoco:*    a glob over the tasks, or over a task's splits (over its variants where no split matches)
 
@@ -21,6 +22,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kosmos_eval.errors import PluginError, UnknownNameError, UsageError
+from kosmos_eval.lm_eval_names import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -113,6 +115,8 @@ def parse_part(name: str, plugins: Plugins) -> Part:
         UnknownNameError: there is no such task or part.
         UsageError: the name has two splits or two variants, or a split and a variant that fixes another.
     """
+    if name.startswith(PREFIX):
+        return Part(name, "", "", {})
     task, *pieces = name.split(":")
     kind = plugins.task(task)
     splits, variants = splits_of(kind), variants_of(kind)
@@ -144,6 +148,10 @@ def expand(names: Iterable[str], plugins: Plugins) -> tuple[Part, ...]:
 
 
 def _expand(name: str, plugins: Plugins) -> Iterator[Part]:
+    if name.startswith(PREFIX):
+        members = plugins.lm_eval.expand(name.removeprefix(PREFIX))
+        yield from (parse_part(f"{PREFIX}{each}", plugins) for each in members)
+        return
     task, *pieces = name.split(":")
     known = plugins.names("task")
     if task in known and _GLOB.isdisjoint(name):
@@ -224,7 +232,8 @@ def groups_of(task: type[Task[Any, Any]] | Task[Any, Any]) -> Mapping[str, tuple
 def _setting_part(name: str, parts: Iterable[Part], plugins: Plugins) -> Part:
     """Return the part that a setting is given to, which must be of the run."""
     tasks = {part.task for part in parts}
-    part = parse_part(name, plugins) if name.partition(":")[0] in tasks else None
+    known = name in tasks or name.partition(":")[0] in tasks
+    part = parse_part(name, plugins) if known else None
     if part is None or not any(part.covers(each) for each in parts):
         kind = "task of this run"
         raise UnknownNameError(kind, name, tasks | {each.name for each in parts})

@@ -168,7 +168,7 @@ def resolve_commit(repository: str, revision: str | None) -> str | None:
         message = f"dataset {repository}: the hub has no revision {revision!r} of it"
         raise DataError(message) from error
     except Exception as error:
-        message = f"dataset {repository}: the hub cannot be reached ({_first_line(error)}); offline, {_CURE}"
+        message = f"dataset {repository}: the hub cannot be reached ({first_line(error)}); offline, {_CURE}"
         raise DataError(message) from error
     return commit
 
@@ -187,7 +187,7 @@ def _load(repository: str, split: str, commit: str | None, config: str | None = 
             kind = _FORMATS.get(PurePosixPath(asked[0]).suffix, "parquet")
             return datasets.load_dataset(kind, data_files={split: asked}, split=split)
     except Exception as error:
-        message = f"dataset {repository}, split {split}: cannot be read ({_first_line(error)}); {_CURE}"
+        message = f"dataset {repository}, split {split}: cannot be read ({first_line(error)}); {_CURE}"
         raise DataError(message) from error
     message = f"dataset {repository}: expected a split {split}, got only {', '.join(map(str, files)) or 'none'}"
     raise DataError(message)
@@ -221,11 +221,11 @@ def _fetch(repository: str, commit: str | None, name: str) -> Path:
     try:
         return Path(hf_hub_download(repository, name, repo_type="dataset", revision=commit))
     except Exception as error:
-        message = f"dataset {repository}: its picture {name} cannot be fetched ({_first_line(error)}); {_CURE}"
+        message = f"dataset {repository}: its picture {name} cannot be fetched ({first_line(error)}); {_CURE}"
         raise DataError(message) from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """Return what an error and its causes say, one line: what went wrong is often wrapped in "an error occurred"."""
     said: list[str] = []
     link: BaseException | None = error

@@ -1,0 +1,419 @@
+"""Any text task of lm-eval as a benchmark: `--tasks lm_eval:NAME`.
+
+Samples are lm-eval's documents. Its own code makes contexts of them, says what is asked, filters answers, scores them
+and aggregates the scores; asking, exemplars, records and intervals are ours. So values are those of lm-eval with the
+same weights, and of its `hf` model where `kosmos_eval.model.lm_eval_bridge` says that they are.
+
+Deviations:
+    - Exemplars are drawn by the seed, the task and the sample's key; the first ones are taken in the data's order where
+      the task asks for that (`sampler: first_n`). A task's own number of shots is not taken unasked.
+    - Filters see one sample's answers at a time.
+    - A candidate without characters cannot be weighed, and is never chosen.
+    - Where a candidate's log-likelihood is no number, the sample is unparsed and earns nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from kosmos_eval.choice import choose
+from kosmos_eval.errors import DataError, KosmosEvalError, UnknownNameError, UsageError
+from kosmos_eval.lm_eval_names import PREFIX
+from kosmos_eval.lm_eval_recipe import data_provenance, make_task, scoring_digest
+from kosmos_eval.lm_eval_requests import generate_request, rolling_request
+from kosmos_eval.lm_eval_task import instances_of, numbered, quiet, weigh
+from kosmos_eval.prompt import Prompt
+from kosmos_eval.request import Generated, Scored, WholeText
+from kosmos_eval.task import About, Metric, Sample, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from kosmos_eval.corpus import CorpusScore
+    from kosmos_eval.data.source import Source, SourceKind
+    from kosmos_eval.lm_eval_names import Recipe
+    from kosmos_eval.request import Request, Response
+
+Results = tuple[Any, ...]
+"""What a model of lm-eval's answers to each instance of a document: log-likelihood and greediness, a text, a sum."""
+
+_SHARES = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
+"""lm-eval's metrics that are a mean of zeros and ones; others are aggregated as lm-eval says."""
+_BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        **dict.fromkeys(("perplexity", "weighted_perplexity", "bits_per_byte", "ter"), (0.0, math.inf)),
+        **dict.fromkeys(("bleu", "chrf", "chrf++"), (0.0, 100.0)),
+        **{"f1": (0.0, 1.0), "matthews_corrcoef": (-1.0, 1.0), "brier_score": (0.0, 2.0)},
+    }
+)
+"""Least and greatest value of lm-eval's aggregations; those of others are not known."""
+_UNREAD = "[invalid]"
+"""What lm-eval's filters make of an answer that they find nothing in."""
+_SAMPLERS = ("default", "first_n")
+_NO_ITEMS: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document(Sample):
+    """A document of an lm-eval task.
+
+    Attributes:
+        doc: as lm-eval's code takes it.
+    """
+
+    doc: Mapping[str, Any]
+
+    @property
+    def content(self) -> str:
+        """The SHA-256 of the document: 64 hex digits."""
+        return _digest(self.doc)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemScore(Score):
+    """What an answer is worth, with what lm-eval's aggregations take of it.
+
+    Attributes:
+        items: metric to item, for metrics that belong to all samples together.
+    """
+
+    items: Mapping[str, object] = field(default_factory=lambda: _NO_ITEMS)
+
+
+class _Measure(NamedTuple):
+    """A metric: lm-eval's name of it, and the filter that answers go through."""
+
+    key: str
+    filtered: str
+
+    @property
+    def name(self) -> str:
+        """As results spell it; lm-eval's `acc,none` is `acc`."""
+        return self.key if self.filtered == "none" else f"{self.key},{self.filtered}"
+
+
+@dataclass(frozen=True)
+class NamedLmEvalTask:
+    """A text task of lm-eval; a class is made for each that is asked for, see `named_task`."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
+    scored_by: ClassVar[str]
+    """Digest of what scores follow from, besides our own code."""
+    exemplars_in_order: ClassVar[bool]
+    version: ClassVar[int] = 1
+    sources: ClassVar[tuple[SourceKind, ...]] = ("hub",)
+    own_data: ClassVar[bool] = True
+    about: ClassVar[About] = About(
+        deviations=(
+            "Exemplars are drawn by the seed, the task and the sample's key, not by lm-eval's sampler.",
+            "A task's own number of shots is not taken unasked: --shots says how many.",
+        )
+    )
+    _lm_eval: ClassVar[Any]
+    _measures: ClassVar[tuple[_Measure, ...]]
+
+    @property
+    def split(self) -> str:
+        """As the dataset calls it."""
+        config = self._lm_eval.config
+        return str(config.test_split if config.test_split is not None else config.validation_split)
+
+    @property
+    def exemplar_split(self) -> str:
+        """Likewise; `fewshot` where documents are made otherwise there, or stand in the task itself."""
+        config = self._lm_eval.config
+        shown = config.fewshot_config
+        if shown.split is None and shown.samples is not None:
+            return "fewshot"
+        first = next((each for each in (config.training_split, config.validation_split) if each is not None), self.split)
+        made_alike = shown.split is None or shown.process_docs is config.process_docs
+        return str(shown.split or first) if made_alike else "fewshot"
+
+    def samples(self, split: str, source: Source) -> list[Document]:  # noqa: ARG002  a task names its own data
+        """Return the split's documents in the dataset's order.
+
+        Raises:
+            UnknownNameError: the split is neither the evaluated one nor that of the exemplars.
+        """
+        if split == self.split:
+            docs: Iterable[Mapping[str, Any]] = self._lm_eval.task_docs
+        elif split == self.exemplar_split:
+            docs = self._lm_eval.sampler.df
+        else:
+            kind = f"split of {self.name}"
+            raise UnknownNameError(kind, split, {self.split, self.exemplar_split})
+        held = [dict(doc) for doc in docs]
+        keys = numbered(_digest(doc)[:16] for doc in held)
+        return [Document(key=key, doc=doc, chance=self._chance(doc)) for key, doc in zip(keys, held, strict=True)]
+
+    def _chance(self, doc: Row) -> float | None:
+        if self._lm_eval.config.output_type != "multiple_choice" or self.metrics[0].name not in _SHARES[:-1]:
+            return None
+        return 1 / len(self._lm_eval.doc_to_choice(doc))
+
+    def ask(self, sample: Document, exemplars: Sequence[Document]) -> Generator[Request, Response, Results]:
+        """Ask what lm-eval asks about the document; return what a model of lm-eval's would.
+
+        Raises:
+            DataError: lm-eval's code cannot read the document, or there is nothing to weigh.
+            UsageError: exemplars are shown to a task that takes none.
+        """
+        where = f"{self.name}, sample {sample.key}"
+        if exemplars:
+            self._refuse_exemplars()
+        kind = self._lm_eval.config.output_type
+        arguments = [each.args for each in self._instances(where, sample, exemplars)]
+        if kind in {"loglikelihood", "multiple_choice"}:
+            return (yield from weigh([(context, text) for context, text in arguments], where))
+        if kind == "generate_until":
+            ((context, settings),) = arguments
+            written = yield generate_request(Prompt.of(context), settings, WholeText())
+            assert isinstance(written, Generated)
+            return (written.text,)
+        request = rolling_request(arguments[0][0], WholeText())
+        if request is None:
+            message = f"{where}: expected a text with characters, got {arguments[0][0]!r}"
+            raise DataError(message)
+        weighed = yield request
+        assert isinstance(weighed, Scored)
+        return (weighed.continuations[0].total,)
+
+    def _instances(self, where: str, sample: Document, exemplars: Sequence[Document]) -> list[Any]:
+        try:
+            return instances_of(self._lm_eval, sample.doc, [each.doc for each in exemplars])
+        except Exception as error:
+            message = f"{where}: lm-eval cannot ask about it ({type(error).__name__}: {error!s:.120}); mend its data"
+            raise DataError(message) from error
+
+    def _refuse_exemplars(self) -> None:
+        config = self._lm_eval.config
+        sampler = config.fewshot_config.sampler
+        reason = ""
+        if config.output_type == "loglikelihood_rolling":
+            reason = "a text that is scored whole has no exemplars"
+        elif config.num_fewshot == 0:
+            reason = "its YAML file fixes num_fewshot: 0"
+        elif sampler not in _SAMPLERS:
+            reason = f"it draws exemplars by code of its own ({sampler})"
+        if reason:
+            message = f"{self.name} takes no exemplars: {reason}; run it with --shots 0"
+            raise UsageError(message)
+
+    def score(self, sample: Document, answer: Results) -> Score:
+        """Return what lm-eval's filters and scoring make of the answers."""
+        task = self._lm_eval
+        target = self._target(sample.doc)
+        means = [metric.name for metric in self.metrics if not metric.corpus]
+        totals = [each[0] if isinstance(each, tuple) else each for each in answer if not isinstance(each, str)]
+        if totals and (any(math.isnan(each) or each == math.inf for each in totals) or max(totals) == -math.inf):
+            return ItemScore(dict.fromkeys(means, 0.0), None, target, "a log-likelihood is not a number")
+        filtered = _filtered(task, sample.doc, answer)
+        found = {
+            _Measure(key, name).name: value
+            for name, results in filtered.items()
+            for key, value in task.process_results(dict(sample.doc), list(results)).items()
+        }
+        values = {name: float(found[name]) for name in means}
+        items = {metric.name: found[metric.name] for metric in self.metrics if metric.corpus and metric.name in found}
+        said = ", ".join(f"{name} {_short(value)}" for name, value in found.items())
+        read, margin = self._read(sample.doc, answer, next(iter(filtered.values())))
+        return ItemScore(values, read, target, said, margin, items)
+
+    def _read(self, doc: Mapping[str, Any], answer: Results, filtered: Sequence[Any]) -> tuple[str | None, float | None]:
+        """Return the answer for people, `None` where a filter found none, and by how much it was chosen."""
+        kind = self._lm_eval.config.output_type
+        if kind == "multiple_choice":
+            texts = self._choices(doc)
+            totals = [total for total, _ in answer[: len(texts)]]
+            finite = [each for each in totals if each != -math.inf]
+            return texts[totals.index(max(totals))].strip(), choose(finite).margin if finite else None
+        if kind == "generate_until":
+            read = filtered[0] if isinstance(filtered[0], str) else str(filtered[0])
+            return (None if read == _UNREAD else read), None
+        if kind == "loglikelihood":
+            return f"{answer[0][0]:.4g} nats, {'the' if answer[0][1] else 'not the'} likeliest text", None
+        return f"{answer[0]:.6g} nats", None
+
+    def _choices(self, doc: Mapping[str, Any]) -> list[str]:
+        """Return what is chosen from, as text."""
+        return [str(each) for each in self._lm_eval.doc_to_choice(dict(doc))]
+
+    def _target(self, doc: Mapping[str, Any]) -> str:
+        task, held = self._lm_eval, dict(doc)
+        if task.config.output_type == "loglikelihood_rolling":
+            return ""
+        target = task.doc_to_text(held) if task.multiple_input else task.doc_to_target(held)
+        if isinstance(target, int) and task.config.doc_to_choice is not None:
+            choices = self._choices(doc)
+            return choices[target].strip() if 0 <= target < len(choices) else str(target)
+        return str(target).strip()
+
+    def score_corpus(self, scored: Sequence[tuple[Sample, Score]]) -> Mapping[str, CorpusScore]:
+        """Return the metrics that lm-eval aggregates otherwise than by the mean of shares."""
+        from kosmos_eval.lm_eval_metrics import MISSING, corpus_score  # noqa: PLC0415  as numpy, needed when scoring
+
+        declared = {metric.name for metric in self.metrics if metric.corpus}
+        return {
+            each.name: corpus_score(
+                _aggregation(self._lm_eval, each.key),
+                [score.items.get(each.name, MISSING) for _, score in scored if isinstance(score, ItemScore)],
+            )
+            for each in self._measures
+            if each.name in declared
+        }
+
+    def provenance(self, source: Source) -> dict[str, str | None]:  # noqa: ARG002  as above
+        """Return which version of lm-eval's task was run, and the data that it read, to their version."""
+        from importlib.metadata import version  # noqa: PLC0415  of use when a run ends
+
+        said = f"task version {self._lm_eval.VERSION}, lm-eval {version('lm-eval')}"
+        return {f"lm-eval {self.name.removeprefix(PREFIX)}": said, **data_provenance(self._lm_eval)}
+
+
+Row = dict[str, Any]
+
+
+def named_task(recipe: Recipe) -> type[NamedLmEvalTask]:
+    """Return the benchmark of one of lm-eval's tasks, its data read.
+
+    Raises:
+        UsageError: the task asks for what we do not do.
+        DataError: its data or its file cannot be read.
+    """
+    task = make_task(recipe)
+    measures = _find_measures(recipe.name, task)
+    metrics = tuple(_metric(task, each) for each in measures)
+    shots = task.config.num_fewshot
+    usual = f"; lm-eval runs it with {shots} shots" if shots else ""
+    return type(
+        "NamedLmEvalTask",
+        (NamedLmEvalTask,),
+        {
+            "__module__": __name__,
+            "__doc__": None,
+            "name": f"{PREFIX}{recipe.name}",
+            "description": f"lm-eval's {recipe.name} ({task.config.output_type}{usual}).",
+            "metrics": metrics,
+            "scored_by": scoring_digest(recipe),
+            "exemplars_in_order": task.config.fewshot_config.sampler == "first_n",
+            "_lm_eval": task,
+            "_measures": measures,
+        },
+    )
+
+
+def _find_measures(name: str, task: Any) -> tuple[_Measure, ...]:  # noqa: ANN401  lm-eval ships no types
+    """Return a task's metrics, the headline first: those of its list, and those that scoring a first document shows.
+
+    A document is scored as if the model had answered something: some metrics have other names than those of the list.
+    """
+    declared = list(task.aggregation())
+    shown = _tried(task)
+    if shown is None:
+        shown = declared
+    elif callable(task.config.process_results) or _scores_itself(task):
+        shown = [*(key for key in declared if key in shown), *shown, *declared]
+    keys = list(dict.fromkeys([*(key for key in declared if key in shown), *shown]))
+    filters = list(dict.fromkeys(each.name for each in task._filters))  # noqa: SLF001  lm-eval names them nowhere else
+    if not keys:
+        message = f"{PREFIX}{name}: cannot be run: lm-eval knows no metric of it; give its YAML file a metric_list"
+        raise UsageError(message)
+    return tuple(_Measure(key, each) for key in keys for each in filters)
+
+
+def _scores_itself(task: Any) -> bool:  # noqa: ANN401  as above
+    """Return whether a task's own class scores answers."""
+    from lm_eval.api.task import ConfigurableTask  # noqa: PLC0415  lm-eval takes seconds to import
+
+    return type(task).process_results is not ConfigurableTask.process_results
+
+
+def _tried(task: Any) -> list[str] | None:  # noqa: ANN401  as above
+    """Return the metrics that a first document has; `None` where it cannot be scored so."""
+    doc = dict(task.task_docs[0])
+    try:
+        with quiet():
+            asked = instances_of(task, doc, ())
+            text = str(task.doc_to_target(doc))
+            answers = {"generate_until": text, "loglikelihood_rolling": -1.0}
+            results = [answers.get(each.request_type, (-1.0 - place, False)) for place, each in enumerate(asked)]
+            filtered = next(iter(_filtered(task, doc, results).values()))
+            return list(task.process_results(doc, list(filtered)))
+    except KosmosEvalError:
+        raise
+    except Exception:  # noqa: BLE001  of a task's own code, which may be made for answers of a certain form
+        return None
+
+
+def _aggregation(task: Any, key: str) -> Any:  # noqa: ANN401  as above
+    """Return how lm-eval makes one number of a metric's items; the mean where the task does not say."""
+    from lm_eval.api.metrics import mean  # noqa: PLC0415  as above
+
+    return task.aggregation().get(key, mean)
+
+
+def _metric(task: Any, measure: _Measure) -> Metric:  # noqa: ANN401  as above
+    from kosmos_eval.lm_eval_metrics import aggregation_name  # noqa: PLC0415  as above
+
+    how = aggregation_name(_aggregation(task, measure.key))
+    plain = not callable(task.config.process_results) and not _scores_itself(task)
+    share = plain and how == "mean" and measure.key in _SHARES
+    lower, upper = (0.0, 1.0) if share else _BOUNDS.get(how, (-math.inf, math.inf))
+    through = "" if measure.filtered == "none" else f" of what the filter {measure.filtered} lets through"
+    return Metric(
+        measure.name,
+        f"lm-eval's {measure.key}{through}, aggregated by {how}",
+        higher_is_better=bool(task.higher_is_better().get(measure.key, True)),
+        lower=lower,
+        upper=upper,
+        corpus=not share,
+        percent=share or how == "f1",
+    )
+
+
+def _filtered(task: Any, doc: Mapping[str, Any], answers: Sequence[Any]) -> dict[str, list[Any]]:  # noqa: ANN401  as above
+    """Return filter to what it makes of the answers to a document's instances."""
+    from lm_eval.api.instance import Instance  # noqa: PLC0415  as above
+
+    kind = task.config.output_type
+    instances = [Instance(kind, dict(doc), (), place, resps=[each]) for place, each in enumerate(answers)]
+    asked = copy(task)
+    asked._instances = instances  # noqa: SLF001  where lm-eval's `apply_filters` takes them from
+    asked.apply_filters()
+    return {name: [each.filtered_resps[name] for each in instances] for name in instances[0].filtered_resps}
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else f"{value!s:.60}"
+
+
+def _digest(doc: Mapping[str, Any]) -> str:
+    held = json.dumps(doc, sort_keys=True, ensure_ascii=False, default=_as_text)
+    return hashlib.sha256(held.encode()).hexdigest()
+
+
+def _as_text(value: Any) -> object:  # noqa: ANN401  whatever a dataset holds
+    """Return what stands for a value that JSON does not know in a document's digest: the same in every process."""
+    match value:
+        case bytes():
+            return value.hex()
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case Mapping():
+            return dict(value)
+        case _ if hasattr(value, "tobytes"):  # pictures and arrays
+            return hashlib.sha256(value.tobytes()).hexdigest()
+        case _ if hasattr(value, "__iter__"):
+            return list(value)
+        case _:
+            return type(value).__qualname__
