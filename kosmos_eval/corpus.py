@@ -106,6 +106,40 @@ def part_of(whole: Weighed, members: NDArray[np.int64]) -> Weighed:
     return Part(whole, members)
 
 
+@dataclass(frozen=True, eq=False)
+class Change:
+    """How a corpus metric differs between two runs over the same samples, as a function of their weights.
+
+    Attributes:
+        base: the metric of the one run.
+        other: the metric of the other, from which that is taken away.
+    """
+
+    base: Weighed
+    other: Weighed
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return self.base.count
+
+    def values(self, weights: Floats) -> Floats:
+        """Return the difference for each row of weights; see `Weighed`."""
+        return self.other.values(weights) - self.base.values(weights)
+
+
+def difference_of(base: Weighed, other: Weighed) -> Weighed:
+    """Return other minus base over the same samples as a corpus metric of its own."""
+    if not (isinstance(base, Summed) and isinstance(other, Summed)):
+        return Change(base, other)
+    columns, before, after = base.statistics.shape[1], base.combine, other.combine
+
+    def combine(sums: Floats) -> Floats:
+        return after(sums[:, columns:]) - before(sums[:, :columns])
+
+    return Summed(np.concatenate([base.statistics, other.statistics], axis=1), combine)
+
+
 def mean_of(values: Floats, form: str = "ratio") -> Summed:
     """Return the mean of the samples' values as a corpus metric: CIDEr, whose document frequencies stay the corpus's.
 

@@ -81,13 +81,83 @@ def bootstrap_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Estimate]:
-    """Return metrics of the same samples, each with its BCa interval; all from the same draws.
+    """Return metrics of the same samples, each with its BCa interval; all from the same draws: see `bootstrap`."""
+    found = bootstrap(metrics, clusters, confidence=confidence, resamples=resamples, seed=seed)
+    return [each.estimate(confidence) for each in found]
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """A metric and what it came to in the resamples.
+
+    Attributes:
+        metric: its value over all samples, without an interval.
+        drawn: its values over drawn clusters, not a number where undefined; [resamples], empty for a single cluster.
+        without: its values without each cluster in turn; [clusters], empty likewise.
+    """
+
+    metric: Estimate
+    drawn: Floats
+    without: Floats
+
+    def estimate(self, confidence: float = 0.95) -> Estimate:
+        """Return the metric with its BCa interval, as far as there is one."""
+        defined, value = self._defined, self.metric.value
+        if value is None or not len(defined):
+            return self.metric
+        if self._alike:
+            return replace(self.metric, stderr=0.0)
+        low, high = np.quantile(defined, _percentiles(value, defined, self.without, confidence))
+        # BCa can leave out the value itself where the metric is far from its resamples; a reader could not place it.
+        low, high = min(float(low), value), max(float(high), value)
+        return replace(self.metric, low=low, high=high, stderr=float(np.std(defined, ddof=1)), method=METHOD)
+
+    def p_value(self) -> float | None:
+        """Return the two-sided level at which the interval would end at 0; `None` where there is no interval.
+
+        Where all resamples are 0, it is 1. It is no less than what the number of resamples can tell.
+
+        Source: the BCa interval inverted, as in B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap"
+            (1993), sections 14.3 and 15.4.
+        """
+        defined, value = self._defined, self.metric.value
+        if value is None or not len(defined):
+            return None
+        if self._alike:
+            return 1.0 if abs(value) <= _EQUAL else None
+        normal, least = NormalDist(), 1 / (1 + len(defined))
+        bias, acceleration = _corrections(value, defined, self.without)
+        gap = normal.inv_cdf(min(max(_below(defined, 0.0, _slack(value)), least), 1 - least)) - bias
+        slope = 1 + acceleration * gap
+        tail = normal.cdf(gap / slope - bias) if slope > 0 else 0.0
+        return max(2 * min(tail, 1 - tail), least)
+
+    @property
+    def _defined(self) -> Floats:
+        """The values that there are; none where more than half are undefined."""
+        defined = self.drawn[~np.isnan(self.drawn)]
+        return defined if 2 * len(defined) >= len(self.drawn) else defined[:0]
+
+    @property
+    def _alike(self) -> bool:
+        return bool(np.ptp(self._defined) <= _slack(self.metric.value or 0.0))
+
+
+def bootstrap(
+    metrics: Sequence[Bounded],
+    clusters: Sequence[str],
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Resampled]:
+    """Return metrics of the same samples with what they came to in resamples; the same draws for all.
 
     Args:
         metrics: what is estimated.
         clusters: one for each sample: equal names err together, and an empty name stands alone. The result does not
             depend on the order of the samples as far as they are named.
-        confidence: probability that an interval covers the metric of the population.
+        confidence: probability that an interval covers the metric of the population; checked here.
         resamples: how many are drawn.
         seed: of the draws.
 
@@ -96,13 +166,14 @@ def bootstrap_intervals(
             makes no sense.
     """
     _check(metrics, clusters, confidence, resamples)
-    count = len(clusters)
+    count, none = len(clusters), np.empty(0)
     if not count:
-        return [Estimate(None, None, None, None, 0, 0) for _ in metrics]
+        return [Resampled(Estimate(None, None, None, None, 0, 0), none, none) for _ in metrics]
     values = [_within(each.weighed.values(np.ones((1, count))), each)[0] for each in metrics]
     places, groups = _numbered(clusters)
+    points = [Estimate(_number(value), None, None, None, count, groups) for value in values]
     if groups == 1:
-        return [Estimate(_number(value), None, None, None, count, 1) for value in values]
+        return [Resampled(point, none, none) for point in points]
     rows = max(1, _WEIGHTS_AT_A_TIME // count)
     of_clusters = [_of_clusters(each, places, groups) for each in metrics]
     drawn: list[list[Floats]] = [[] for _ in metrics]
@@ -110,13 +181,8 @@ def bootstrap_intervals(
         for each, held in zip(of_clusters, drawn, strict=True):
             held.append(each.values(weights))
     return [
-        _estimate(
-            Estimate(_number(value), None, None, None, count, groups),
-            np.concatenate(held),
-            each.without_each(groups, rows),
-            confidence,
-        )
-        for value, each, held in zip(values, of_clusters, drawn, strict=True)
+        Resampled(point, np.concatenate(held), each.without_each(groups, rows))
+        for point, each, held in zip(points, of_clusters, drawn, strict=True)
     ]
 
 
@@ -231,29 +297,31 @@ def _each_left_out(groups: int, rows: int) -> Iterator[Floats]:
         yield weights
 
 
-def _estimate(metric: Estimate, bootstrap: Floats, jackknife: Floats, confidence: float) -> Estimate:
-    """Return the metric with its interval, as far as there is one."""
-    defined, value = bootstrap[~np.isnan(bootstrap)], metric.value
-    if value is None or 2 * len(defined) < len(bootstrap):
-        return metric
-    if np.ptp(defined) <= _EQUAL * max(1.0, abs(value)):
-        return replace(metric, stderr=0.0)
-    low, high = np.quantile(defined, _percentiles(value, defined, jackknife, confidence))
-    # BCa can leave out the value itself where the metric is far from its resamples; a reader could not place it then.
-    low, high = min(float(low), value), max(float(high), value)
-    return replace(metric, low=low, high=high, stderr=float(np.std(defined, ddof=1)), method=METHOD)
+def _slack(value: float) -> float:
+    """Return how far values about this one may lie apart and still be the same."""
+    return _EQUAL * max(1.0, abs(value))
+
+
+def _below(bootstrap: Floats, value: float, slack: float) -> float:
+    """Return the share of drawn values below a value, half of those at it."""
+    below = np.count_nonzero(bootstrap < value - slack) + np.count_nonzero(bootstrap <= value + slack)
+    return int(below) / (2 * len(bootstrap))
+
+
+def _corrections(value: float, bootstrap: Floats, jackknife: Floats) -> tuple[float, float]:
+    """Return BCa's bias and acceleration."""
+    least = 0.5 / len(bootstrap)
+    bias = NormalDist().inv_cdf(min(max(_below(bootstrap, value, _slack(value)), least), 1 - least))
+    known = jackknife[~np.isnan(jackknife)]
+    gaps = known.mean() - known if len(known) else known
+    spread = float(np.sum(gaps**2))
+    return bias, float(np.sum(gaps**3)) / (6 * spread**1.5) if spread > 0 else 0.0
 
 
 def _percentiles(value: float, bootstrap: Floats, jackknife: Floats, confidence: float) -> tuple[float, float]:
     """Return which parts of the drawn values lie below the interval's ends: 0.025 and 0.975 without corrections."""
     normal = NormalDist()
-    size, slack = len(bootstrap), _EQUAL * max(1.0, abs(value))
-    below = (np.count_nonzero(bootstrap < value - slack) + np.count_nonzero(bootstrap <= value + slack)) / (2 * size)
-    bias = normal.inv_cdf(min(max(below, 0.5 / size), 1 - 0.5 / size))
-    known = jackknife[~np.isnan(jackknife)]
-    gaps = known.mean() - known if len(known) else known
-    spread = float(np.sum(gaps**2))
-    acceleration = float(np.sum(gaps**3)) / (6 * spread**1.5) if spread > 0 else 0.0
+    bias, acceleration = _corrections(value, bootstrap, jackknife)
 
     def corrected(quantile: float) -> float:
         shifted = bias + quantile

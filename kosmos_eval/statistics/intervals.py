@@ -15,9 +15,18 @@ either bound, about their joint mean with the samples. So n_eff is n for indepen
 interval, exactly), G when every value is 0 or every value is 1 (nothing was seen that tells samples of a cluster
 apart), and in between goes over to p (1 - p) / variance as the data outweigh the pseudo-observations.
 
+What the interval is of. By default of the mean over all samples that could have been asked: a full split is itself a
+sample of the questions one could write, so asking all of it leaves an interval (Miller 2024). With `population`, the
+number of samples of the split N of which n were drawn at random, the interval is of the mean over those N alone, the
+number that the full run would print. Then the only chance is which samples were drawn. They are drawn one by one,
+whatever they share, so clusters play no part: the variance is that of single samples, times 1 - n / N, and n_eff grows
+by (N - 1) / (N - n), which makes Wilson's interval that for draws without replacement. What was seen is certain: the
+interval does not go beyond what the N - n others at either bound would give, and has no width once nothing is left.
+
 Sources: E. Miller, "Adding Error Bars to Evals", arXiv 2411.00640, for clustered standard errors, here with the
 small-sample factor G/(G - 1); E. B. Wilson, JASA 22 (1927), for the interval; effective sample size from the design
-effect as in E. L. Korn and B. I. Graubard, Survey Methodology 24 (1998). The formula for c is our choice.
+effect as in E. L. Korn and B. I. Graubard, Survey Methodology 24 (1998); W. G. Cochran, "Sampling Techniques" (1977),
+sections 2.6 and 3.2, for finite populations. The formula for c is our choice.
 
 Every sum is rounded once (`math.fsum`), so the order of the samples changes no bit.
 """
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
 
 WILSON = "wilson-clustered"
 STUDENT = "t-clustered"
+SPLIT_WILSON = "wilson-split"
+SPLIT_STUDENT = "t-split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +58,9 @@ class Estimate:
         low, high: confidence interval; `None` when there is no value or a single cluster.
         stderr: cluster-robust standard error; `None` as above. It is 0 when all values are equal: read the interval.
         count: number of values.
-        clusters: independent groups among them.
-        method: how the interval was made, such as `wilson-clustered`; empty when there is none.
+        clusters: independent groups among them; all samples, where they were drawn from a known number.
+        method: how the interval was made: `wilson-clustered`, `t-clustered`, `bca-bootstrap`, or `wilson-split` and
+            `t-split` where it is of a split's mean; empty when there is none.
     """
 
     value: float | None
@@ -67,6 +79,7 @@ def mean_interval(
     lower: float = 0.0,
     upper: float = 1.0,
     confidence: float = 0.95,
+    population: int | None = None,
 ) -> Estimate:
     """Return the mean of the values with its cluster-robust interval.
 
@@ -80,35 +93,100 @@ def mean_interval(
             errors, cut at the finite bound.
         upper: greatest possible value.
         confidence: probability that the interval covers the true mean.
+        population: number of samples of which these were drawn at random, for the interval of their mean alone; by
+            default it is of all samples that could have been asked.
 
     Raises:
         ValueError: lengths differ, a value is outside the bounds or no number, or an option makes no sense.
     """
-    _check(values, clusters, lower, upper, confidence)
+    check_values(values, clusters, lower, upper, confidence)
     count = len(values)
+    drawn = Drawn(count, population)
     if not count:
         return Estimate(None, None, None, None, 0, 0)
     mean = min(max(math.fsum(values) / count, lower), upper)
-    squares, groups = _squared_cluster_sums(values, clusters, mean)
+    bounded = math.isfinite(lower) and math.isfinite(upper)
+    methods = (WILSON, STUDENT) if population is None else (SPLIT_WILSON, SPLIT_STUDENT)
+    method = methods[not bounded]
+    sums = cluster_sums([value - mean for value in values], drawn.apart(clusters))
+    groups = len(sums)
+    if drawn.whole:
+        return Estimate(mean, mean, mean, 0.0, count, groups, method)
     if groups == 1:
         return Estimate(mean, None, None, None, count, 1)
-    stderr = math.sqrt(squares * groups / (groups - 1)) / count
+    stderr = clustered_stderr(sums, count)
     tail = (1 + confidence) / 2
     plain = groups == count and {*values} <= {lower, upper}
     quantile = NormalDist().inv_cdf(tail) if plain else float(stdtrit(groups - 1, tail))
-    if math.isinf(lower) or math.isinf(upper):
-        low, high = max(mean - quantile * stderr, lower), min(mean + quantile * stderr, upper)
-        return Estimate(mean, low, high, stderr, count, groups, STUDENT)
-    width = upper - lower
-    share = (mean - lower) / width
-    effective = _effective_count(count, groups, share, stderr / width, quantile)
-    low = lower + width * _wilson_low(share, effective, quantile)
-    high = upper - width * _wilson_low(1 - share, effective, quantile)
-    # The mean lies inside, and all inside the bounds, by algebra; rounding must not say otherwise.
-    return Estimate(mean, max(min(low, mean), lower), min(max(high, mean), upper), stderr, count, groups, WILSON)
+    if bounded:
+        width = upper - lower
+        share = (mean - lower) / width
+        effective = _effective_count(count, groups, share, stderr / width, quantile) / drawn.left
+        low = lower + width * _wilson_low(share, effective, quantile)
+        high = upper - width * _wilson_low(1 - share, effective, quantile)
+    else:
+        margin = quantile * stderr * math.sqrt(drawn.unseen)
+        low, high = mean - margin, mean + margin
+    # By algebra the mean lies inside, and all inside the bounds; rounding must not say otherwise.
+    low, high = max(min(low, mean), drawn.bound(mean, lower)), min(max(high, mean), drawn.bound(mean, upper))
+    return Estimate(mean, low, high, stderr * math.sqrt(drawn.unseen), count, groups, method)
 
 
-def _check(values: Sequence[float], clusters: Sequence[str], lower: float, upper: float, confidence: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What part of a population was seen.
+
+    Attributes:
+        count: samples that were seen.
+        population: number of samples that they were drawn from, one by one; `None` is without end.
+
+    Raises:
+        ValueError: there are more samples than the population has.
+    """
+
+    count: int
+    population: int | None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.population is not None and self.population < self.count:
+            message = f"expected a population of at least the {self.count} samples, got {self.population}"
+            raise ValueError(message)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to see."""
+        return self.population == self.count
+
+    @property
+    def unseen(self) -> float:
+        """The share that was not seen, by which variance is multiplied: 1 - n / N."""
+        return 1.0 if self.population is None else (self.population - self.count) / self.population
+
+    @property
+    def left(self) -> float:
+        """The same for a proportion, whose variance has N - 1 where that of single samples has N."""
+        return 1.0 if self.population is None else (self.population - self.count) / (self.population - 1)
+
+    def apart(self, clusters: Sequence[str]) -> Sequence[str]:
+        """Return the clusters; from a population samples are drawn one by one, and each stands alone."""
+        return clusters if self.population is None else [""] * self.count
+
+    def bound(self, mean: float, bound: float) -> float:
+        """Return what the population's mean would be if all that was not seen were at the bound."""
+        if self.population is None or math.isinf(bound):
+            return bound
+        return bound + (mean - bound) * (1 - self.unseen)
+
+
+def check_values(
+    values: Sequence[float], clusters: Sequence[str], lower: float, upper: float, confidence: float
+) -> None:
+    """Refuse values without a cluster each or outside their bounds, and options that make no sense.
+
+    Raises:
+        ValueError: saying which.
+    """
     if len(values) != len(clusters):
         message = f"expected a cluster for each value, got {len(values)} values and {len(clusters)} clusters"
         raise ValueError(message)
@@ -124,14 +202,19 @@ def _check(values: Sequence[float], clusters: Sequence[str], lower: float, upper
             raise ValueError(message)
 
 
-def _squared_cluster_sums(values: Sequence[float], clusters: Sequence[str], mean: float) -> tuple[float, int]:
-    """Return the sum over clusters of the squared sum of deviations from the mean, and the number of clusters."""
+def cluster_sums(values: Sequence[float], clusters: Sequence[str]) -> list[float]:
+    """Return each cluster's sum of its values, an empty name standing alone; in no order that means anything."""
     alone: list[float] = []
     shared: dict[str, list[float]] = {}
     for value, cluster in zip(values, clusters, strict=True):
-        (shared.setdefault(cluster, []) if cluster else alone).append(value - mean)
-    sums = alone + [math.fsum(deviations) for deviations in shared.values()]
-    return math.fsum(each * each for each in sums), len(sums)
+        (shared.setdefault(cluster, []) if cluster else alone).append(value)
+    return alone + [math.fsum(inside) for inside in shared.values()]
+
+
+def clustered_stderr(sums: Sequence[float], count: int) -> float:
+    """Return the standard error of a mean of `count` values from the clusters' sums of deviations, two or more."""
+    groups = len(sums)
+    return math.sqrt(math.fsum(each * each for each in sums) * groups / (groups - 1)) / count
 
 
 def _effective_count(count: int, groups: int, share: float, stderr: float, quantile: float) -> float:
