@@ -21,6 +21,7 @@ from kosmos_eval.cli.gate import gate
 from kosmos_eval.cli.ls import ls
 from kosmos_eval.cli.plan import plan
 from kosmos_eval.cli.report import report
+from kosmos_eval.cli.reproduce import reproduce
 from kosmos_eval.cli.rescore import rescore
 from kosmos_eval.cli.run import run
 from kosmos_eval.cli.table import table
@@ -86,6 +87,7 @@ for command in (
     rescore,
     report,
     table,
+    reproduce,
     compare,
     gate,
     baseline,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kosmos_eval.papers.page import html
 from kosmos_eval.papers.sheet import LEGEND, Kind, Notes, interval_text, lay_out, number_text, summary
+from kosmos_eval.papers.standing import NO_RUN
 from kosmos_eval.table import NO_NUMBER, aligned
 from kosmos_eval.visible import visible_line
 
@@ -70,12 +71,15 @@ def _place(place: tuple[int, str], judged: Judged) -> tuple[int, int]:
 
 
 def _text_row(label: str, heading: str, marks: Sequence[int], standing: Standing) -> tuple[str, ...]:
-    why = "; ".join((standing.reason, *standing.notes))
+    number, why = standing.number, standing.reason
+    if why == NO_RUN and number.protocol is not None:
+        why = f"no run of {number.protocol.part} at {number.shots} shots"
+    why = "; ".join((why, *standing.notes))
     return (
         label,
         heading,
-        standing.number.text + (f" [{','.join(map(str, marks))}]" if marks else ""),
-        number_text(standing.value, standing.number),
+        number.text + (f" [{','.join(map(str, marks))}]" if marks else ""),
+        number_text(standing.value, number),
         interval_text(standing),
         f"{standing.margin:g}",
         f"{standing.count:,}" if standing.count else NO_NUMBER,
@@ -145,7 +149,10 @@ def markdown(comparison: Comparison) -> str:
 def _markdown_sheet(sheet: Sheet) -> str:
     heads = (", ".join(dict.fromkeys(entry.text for entry in column)) for column in _columns(sheet.headings))
     marks = [_sup(column[-1].marks) for column in _columns(sheet.headings)]
-    lines = [f"## {_markdown_entry(sheet.title)}\n", f"{_markdown(sheet.source)}. {_markdown(sheet.summary)}.\n"]
+    lines = [
+        f"## {sheet.name}: {_markdown_entry(sheet.title)}\n",
+        f"{_markdown(sheet.source)}. {_markdown(sheet.summary)}.\n",
+    ]
     lines.append(_markdown_row("", [_markdown(head) + mark for head, mark in zip(heads, marks, strict=True)]))
     lines.append("| --- |" + " ---: |" * len(marks))
     for line in sheet.lines:
@@ -191,8 +198,8 @@ def _latex_sheet(sheet: Sheet) -> Iterator[str]:
     columns = sum(heading.columns for heading in sheet.headings[0])
     yield "\\begin{table}[htbp]"
     yield "\\centering"
-    yield f"\\caption{{{_latex_entry(sheet.title)} ({_latex(sheet.source)})}}"
-    yield "\\footnotesize"
+    yield f"\\caption{{{_latex_entry(sheet.title)} ({_latex(sheet.source)}, {_latex(sheet.name)})}}"
+    yield "\\footnotesize\\setlength{\\tabcolsep}{4pt}"
     yield "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"
     yield f"\\begin{{tabular}}{{l{'r' * columns}}}"
     yield "\\toprule"

@@ -111,7 +111,8 @@ class Sheet:
     """A table as it is set.
 
     Attributes:
-        title: with the table's name; points to what is to be known of all its numbers.
+        name: of the table, `Table 3`.
+        title: what it is about; points to what is to be known of all its numbers.
         source: where it is printed.
         headings: from the top, each over all columns.
         lines: in the paper's order.
@@ -120,6 +121,7 @@ class Sheet:
         summary: how many numbers have each verdict.
     """
 
+    name: str
     title: Entry
     source: str
     headings: tuple[tuple[Heading, ...], ...]
@@ -189,14 +191,23 @@ class _Layout:
 
     def sheet(self) -> Sheet:
         """Return the table."""
-        title = Entry(f"{self.table.name}: {self.table.title}", self.notes.mark(*self.everywhere))
+        title = Entry(self.table.title, self.notes.mark(*self.everywhere))
         headings = tuple(self._headings())
         lines = tuple(line for place in range(len(self.table.rows)) for line in self._lines(place))
         runs = tuple(
             f"{letter + ': ' if len(self.runs) > 1 else ''}{visible_line(run)}, {visible_line(model)}"
             for run, (letter, model) in self.runs.items()
         )
-        return Sheet(title, self.table.source, headings, lines, self.notes.texts, runs, summary(self.counts))
+        return Sheet(
+            name=self.table.name,
+            title=title,
+            source=self.table.source,
+            headings=headings,
+            lines=lines,
+            notes=self.notes.texts,
+            runs=runs,
+            summary=summary(self.counts),
+        )
 
     def _headings(self) -> Iterable[tuple[Heading, ...]]:
         columns = self.table.columns

@@ -9,7 +9,7 @@ about those of the split that were not asked, so it shrinks by the root of their
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from kosmos_eval.papers.matching import Parts
     from kosmos_eval.papers.published import Number, PaperTable
     from kosmos_eval.record import RunRecord
+
+NO_RUN = "no run of it"
+"""The reason where no run was given that asked what a number is of."""
 
 _ROUNDING = 1e-9
 """How far floats may miss the end of a margin that a value exactly meets."""
@@ -44,10 +47,12 @@ class Terms:
     Attributes:
         margin: within which a value is the same, in the unit printed; `None` takes each number's own.
         tuning: which of the papers' models ours is, `tuned` or `untuned`; empty where that is not said.
+        missing: part and shot count to why there is no run of it, where that is known.
     """
 
     margin: float | None = None
     tuning: str = ""
+    missing: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +126,11 @@ def judge(number: Number, records: Sequence[RunRecord], parts: Parts, terms: Ter
     margin = _margin(number, terms)
     candidates = find_candidates(number, records, parts, terms.tuning)
     if not candidates:
-        assert number.protocol is not None
-        return Standing(number, Verdict.NOT_RUN, f"no run has {number.protocol.part} at {number.shots} shots", margin)
+        assert number.protocol is not None  # an average is judged elsewhere
+        assert number.shots is not None  # the papers' own models are never fine-tuned
+        part, shots = number.protocol.part, number.shots
+        reason = terms.missing.get((part, shots), NO_RUN)
+        return Standing(number, Verdict.NOT_RUN, reason, margin)
     best = candidates[0]
     shown = _shown(number, best, margin)
     if best.metric is None or best.metric.value is None:

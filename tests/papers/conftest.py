@@ -55,7 +55,13 @@ class MakeCell(Protocol):
     """Returns a cell with one metric."""
 
     def __call__(
-        self, part: str, metric: str, value: float, count: int, total: int | None = None, **changes: Any
+        self,
+        part: str,
+        metric: str,
+        value: float,
+        count: int,
+        total: int | None = None,
+        **changes: Any,  # noqa: ANN401  any field
     ) -> CellResult: ...
 
 
@@ -82,7 +88,14 @@ def kosmos_2() -> Paper:
 
 @pytest.fixture
 def make_cell(parts_of: dict[str, Parts]) -> MakeCell:
-    def make(part: str, metric: str, value: float, count: int, total: int | None = None, **changes: Any) -> CellResult:
+    def make(
+        part: str,
+        metric: str,
+        value: float,
+        count: int,
+        total: int | None = None,
+        **changes: Any,  # noqa: ANN401  any field
+    ) -> CellResult:
         settings = {**parts_of["kosmos-1"].settings(part), **changes.pop("settings", {})}
         values: dict[str, Any] = {
             "task": part,
