@@ -109,7 +109,7 @@ def _refuse_class(name: str, kind: Any) -> None:  # noqa: ANN401  as above
 
 def _place_data(config: dict[str, Any], file: Path | None) -> None:
     """Make the paths of data files whole: from the current folder, as lm-eval takes them, or beside the YAML file."""
-    folders = [Path.cwd(), *([file.parent] if file else [])]
+    folders = [Path.cwd(), *([file.absolute().parent] if file else [])]
     if isinstance(path := config.get("dataset_path"), str):
         config["dataset_path"] = _whole(path, folders, only_folders=True)
     kwargs = config.get("dataset_kwargs")

@@ -68,7 +68,8 @@ class MetricResult:
         percent: tables show it times 100.
         interval: how the interval was made (`wilson-clustered`, `t-clustered`, `bca-bootstrap`); empty when there is
             none.
-        unavailable: why it could not be computed and how to get it; empty when there is nothing in the way.
+        unavailable: why it could not be computed and how to get it, or, beside a value, why it has no interval; empty
+            when there is nothing in the way.
         made_with: what computed it, where that is a choice.
     """
 
