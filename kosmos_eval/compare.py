@@ -225,8 +225,8 @@ def compare(
     Raises:
         UnknownNameError: `point` has another name.
     """
-    sides = (_Side([each.cell for each in side], side.__getitem__) for side in (base_cells, other_cells))
-    return _compare(*sides, point, confidence)
+    before, after = (_Side([each.cell for each in side], side.__getitem__) for side in (base_cells, other_cells))
+    return _compare(before, after, point, confidence)
 
 
 def compare_runs(
