@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from kosmos_eval.ablation.writing import NOT_APPLICABLE, notes, p_text, points, points_interval, samples_name
-from kosmos_eval.table import STAND_IN_NOTE, shown, shown_interval
+from kosmos_eval.ablation.writing import NOT_APPLICABLE, notes, samples_name
+from kosmos_eval.table import STAND_IN_NOTE, p_text, points, points_interval, shown, shown_interval
 from kosmos_eval.trials import trial_name
 
 from .marks import difference_bar, difference_reach

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kosmos_eval.table import NO_NUMBER, STAND_IN_NOTE, STAND_IN_SUFFIX, aligned, shown, shown_interval
+from kosmos_eval.table import (
+    STAND_IN_NOTE,
+    STAND_IN_SUFFIX,
+    aligned,
+    p_text,
+    points,
+    points_interval,
+    shown,
+    shown_interval,
+)
 from kosmos_eval.trials import trial_name
-from kosmos_eval.visible import visible_line
+from kosmos_eval.visible import literal, visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kosmos_eval.ablation.result import Ablation, ArmOutcome, Row
-    from kosmos_eval.comparison import MetricComparison
 
 NOT_APPLICABLE = "not applicable"
 REFERENCE = "reference"
@@ -34,7 +42,6 @@ _HEADINGS = (
     "note",
 )
 _RIGHT_ALIGNED = frozenset(_HEADINGS) - {"task", "samples", "arm", "metric", "note"}
-_LEAST_P = 0.001
 
 
 def as_text(ablation: Ablation) -> str:
@@ -66,36 +73,6 @@ def notes(ablation: Ablation) -> Iterator[str]:
 def samples_name(row: Row) -> str:
     """Return which samples a row is over: `all`, or `stated: no`."""
     return f"{row.breakdown}: {row.category}" if row.breakdown else "all"
-
-
-def points(value: float | None, metric: MetricComparison) -> str:
-    """Return a difference with its sign, in percentage points or as it is: `+3.1`; `—` where there is none."""
-    if value is None:
-        return NO_NUMBER
-    if not metric.percent:
-        return f"{value:+,.2f}"
-    text = f"{value * 100:+.1f}"
-    return {"-0.0": "> -0.1", "+0.0": "< +0.1"}.get(text, text) if value else "0.0"
-
-
-def points_interval(metric: MetricComparison) -> str:
-    """Return a difference's interval: `[+1.0, +5.2]`; `—` where there is none."""
-    low, high = metric.difference.low, metric.difference.high
-    if low is None or high is None:
-        return NO_NUMBER
-    return f"[{points(low, metric)}, {points(high, metric)}]"
-
-
-def p_text(value: float | None) -> str:
-    """Return a p-value with three decimals, `< 0.001` below them; `—` where there was no test."""
-    if value is None:
-        return NO_NUMBER
-    return f"< {_LEAST_P}" if value < _LEAST_P else f"{value:.3f}"
-
-
-def literal(text: str) -> str:
-    """Return a text as Markdown shows it letter by letter, whatever marks are in it."""
-    return "".join(f"&#{ord(each)};" if each in "\\`*_{}[]<>()#+!|&~$" else each for each in visible_line(text))
 
 
 def _is_scaled(outcome: ArmOutcome) -> bool:
