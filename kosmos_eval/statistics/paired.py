@@ -56,7 +56,9 @@ from kosmos_eval.statistics.intervals import STUDENT, Drawn, check_values, clust
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kosmos_eval.corpus import Weighed
+    from numpy.typing import NDArray
+
+    from kosmos_eval.corpus import Floats, Weighed
 
 TANGO = "tango-clustered"
 SPLIT_TANGO = "tango-split"
@@ -68,7 +70,7 @@ BOOTSTRAP = "bootstrap"
 _COUNTED_THROUGH = 14
 """So many clusters have 16,384 ways to give them signs."""
 _FLIPS = 10_000
-_FLIPS_AT_A_TIME = 1 << 21
+_SIGNS_AT_A_TIME = 1 << 21
 _EQUAL = 1e-12
 """Sums that differ by less, as a share of all sizes, are the same, added in another order."""
 _HALVINGS = 60
@@ -200,27 +202,41 @@ class _Flips(NamedTuple):
 
     def p_value(self, seed: int) -> float:
         """Return the probability of a total at least as large as the one seen, of all signs or of drawn ones."""
-        sizes, count = np.array(self.sizes), len(self.sizes)
-        if not count:
+        if not self.sizes:
             return 1.0
-        if self.sizes[0] == self.sizes[-1]:
-            fewer = (count - round(self.seen / self.sizes[0])) // 2
-            return min(1.0, 2 * float(bdtr(fewer, count, 0.5)))
         total = math.fsum(self.sizes)
+        sizes, counts = _alike(np.array(self.sizes), _EQUAL * total)
+        if len(sizes) == 1:
+            fewer = (len(self.sizes) - round(self.seen / self.sizes[0])) // 2
+            return min(1.0, 2 * float(bdtr(fewer, len(self.sizes), 0.5)))
         enough = self.seen - _EQUAL * total
-        if count <= _COUNTED_THROUGH:
+        if len(self.sizes) <= _COUNTED_THROUGH:
             totals = np.zeros(1)
             for size in self.sizes:
                 totals = np.concatenate([totals - size, totals + size])
             return float(np.mean(np.abs(totals) >= enough))
         generator = np.random.Generator(np.random.PCG64(seed))
-        rows = max(1, _FLIPS_AT_A_TIME // count)
-        hits = 0
-        for start in range(0, _FLIPS, rows):
-            signs = generator.integers(0, 2, (min(rows, _FLIPS - start), count), dtype=np.int8).astype(np.float64)
-            # Not a matrix product: BLAS adds in another order at another number of threads.
-            hits += int(np.count_nonzero(np.abs(2 * np.einsum("rc,c->r", signs, sizes) - total) >= enough))
-        return (1 + hits) / (1 + _FLIPS)
+        rising = _rising(sizes[counts == 1], generator)
+        for size, count in zip(sizes[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
+            rising += size * generator.binomial(count, 0.5, _FLIPS)
+        return (1 + int(np.count_nonzero(np.abs(2 * rising - total) >= enough))) / (1 + _FLIPS)
+
+
+def _alike(sizes: Floats, grain: float) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the sizes that differ by more than rounding, and how many there are of each."""
+    _, places, counts = np.unique(np.round(sizes / grain), return_index=True, return_counts=True)
+    return sizes[places], counts.astype(np.int64)
+
+
+def _rising(sizes: Floats, generator: np.random.Generator) -> Floats:
+    """Return the total of the sizes that drawn signs make positive, [flips]."""
+    rows = max(1, _SIGNS_AT_A_TIME // max(1, len(sizes)))
+    parts = []
+    for start in range(0, _FLIPS, rows):
+        signs = generator.integers(0, 2, (min(rows, _FLIPS - start), len(sizes)), dtype=np.int8)
+        # Not a matrix product: BLAS adds in another order at another number of threads.
+        parts.append(np.einsum("rc,c->r", signs.astype(np.float64), sizes))
+    return np.concatenate(parts)
 
 
 def _interval(
