@@ -137,10 +137,8 @@ def _refuse_changes(folder: Path, before: Spec, now: Spec) -> None:
 
 def _checked(prepared: PreparedAblation) -> PreparedAblation:
     """Return a prepared ablation whose groups are there and whose arms have something to be compared at."""
-    cells = {
-        name: each.cells if isinstance(each, RunRecord) else each.plan.cells for name, each in prepared.ready.items()
-    }
-    spec = check_groups(prepared.spec, cells)
+    cells = {name: _cells(ready) for name, ready in prepared.ready.items()}
+    spec = check_groups(prepared.spec, (cell for of_run in cells.values() for cell in of_run))
     require_comparison(spec, prepared.runs, cells)
     return replace(prepared, spec=spec)
 
