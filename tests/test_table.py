@@ -5,14 +5,18 @@ from dataclasses import replace
 
 import pytest
 
+from kosmos_eval.comparison import MetricComparison
 from kosmos_eval.record import CellResult, MarginSummary, MetricResult
+from kosmos_eval.statistics.paired import Difference
 from kosmos_eval.table import (
     NO_NUMBER,
     STAND_IN_NOTE,
     aligned,
     interval,
     missing_reason,
+    p_text,
     percent,
+    points,
     results_table,
     shown,
     shown_interval,
@@ -173,3 +177,24 @@ def test_any_rows_are_aligned_and_a_note_that_nobody_has_is_left_out() -> None:
     noted = aligned([*rows[:2], ("b", "7", "late")], {"count"}).splitlines()
     assert noted[0].split() == ["name", "count", "note"]
     assert noted[3].endswith("7  late")
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "as_it_is"),
+    [
+        (0.031, "+3.1", "+0.03"),
+        (-0.25, "-25.0", "-0.25"),
+        (0.0, "0.0", "0.00"),
+        (0.0002, "< +0.1", "< +0.01"),
+        (-0.0002, "> -0.1", "> -0.01"),
+        (None, NO_NUMBER, NO_NUMBER),
+    ],
+)
+def test_a_change_has_a_sign_and_is_nought_only_when_it_is(value: float | None, text: str, as_it_is: str) -> None:
+    compared = MetricComparison("accuracy", 0.5, 0.5, Difference(value, None, None, None, None, 1, 1, 0, 0, 1))
+    assert points(value, compared) == text
+    assert points(value, replace(compared, percent=False)) == as_it_is
+
+
+def test_a_p_value_is_never_written_as_nought() -> None:
+    assert [p_text(each) for each in (0.0, 0.0004, 0.0123, 1.0, None)] == ["< 0.001", "< 0.001", "0.012", "1.000", "—"]

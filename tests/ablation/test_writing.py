@@ -3,15 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from kosmos_eval.ablation.result import Ablation, ArmOutcome, Row
 from kosmos_eval.ablation.spec import parse_spec
 from kosmos_eval.ablation.writing import as_markdown, as_text
 from kosmos_eval.comparison import MetricComparison
 from kosmos_eval.record import MetricResult
 from kosmos_eval.statistics.paired import Difference
-from kosmos_eval.table import p_text, points
 
 DIFFERENCE = Difference(-0.25, -0.375, -0.125, 0.0625, 0.004, 40, 40, 2, 12, 26, "tango-clustered", "mcnemar-exact")
 COMPARED = MetricComparison("accuracy", 0.75, 0.5, DIFFERENCE, adjusted=0.012)
@@ -54,17 +51,6 @@ def test_a_metric_that_is_no_share_is_shown_as_it_is() -> None:
     text = as_text(ablation(ArmOutcome("tiny", replace(RESULT, percent=False)), outcome))
     assert "-0.25" in text
     assert "accuracy: shown as it is, not in %." in text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.031, "+3.1"), (-0.25, "-25.0"), (0.0, "0.0"), (0.0002, "< +0.1"), (-0.0002, "> -0.1")]
-)
-def test_a_difference_has_a_sign_and_is_nought_only_when_it_is(value: float, text: str) -> None:
-    assert points(value, COMPARED) == text
-
-
-def test_a_p_value_is_never_written_as_nought() -> None:
-    assert [p_text(each) for each in (0.0, 0.0004, 0.0123, 1.0, None)] == ["< 0.001", "< 0.001", "0.012", "1.000", "—"]
 
 
 def test_names_cannot_turn_into_marks() -> None:
