@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kosmos_eval.ablation.presets import preset_names
 from kosmos_eval.cli import _exit_code
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ model = "scripted"
 model = "scripted"
 control = "image=none"
 """
+
+
+def test_the_help_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _exit_code(["ablate", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert [name for name in preset_names() if name not in shown] == []
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -118,5 +117,5 @@ def test_text_of_others_stays_text(ablation: Ablation) -> None:
     page = render_ablation(ablation)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert "49" not in re.sub(r"[0-9a-f]{16,}|sha256-\S+", "", page.partition("<body>")[2])
+    assert "{{ 7 * 7 }}" in page
     assert "\u202e" not in page
