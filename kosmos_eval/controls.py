@@ -35,10 +35,12 @@ from kosmos_eval.errors import DataError, PluginError, UnknownNameError
 from kosmos_eval.exemplars import permutation
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Generate
+from kosmos_eval.trials import cell_name
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
+    from kosmos_eval.record import CellResult
     from kosmos_eval.request import Request, Response
     from kosmos_eval.task import Sample, Task
 
@@ -97,6 +99,17 @@ def parse_control(text: str) -> Control:
         raise UnknownNameError(kind, text, CONTROLS)
     subject, _, change = text.partition("=")
     return Control(subject, change)
+
+
+def main_name(cell: CellResult) -> str:
+    """Return the name of the cell that a control is of; a cell's own without a control."""
+    return cell_name(cell.task, cell.shots, cell.trial)
+
+
+def blind_cells(cells: Sequence[CellResult]) -> Mapping[str, CellResult]:
+    """Return name of each cell to the one under `image=none`, of those that have one."""
+    names = {cell.name for cell in cells}
+    return {main_name(cell): cell for cell in cells if cell.control == BLIND and main_name(cell) in names}
 
 
 def obstacle(control: Control, task: Task[Any, Any], samples: Iterable[Sample], shots: int) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from kosmos_eval.controls import BLIND, CONTROLS, blind_cells
 from kosmos_eval.trials import gather_trials, trial_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from kosmos_eval.comparison import MetricComparison
+    from kosmos_eval.control_differences import Changes
     from kosmos_eval.record import CellResult, MetricResult
     from kosmos_eval.trials import Spread
 
@@ -24,10 +26,13 @@ STAND_IN_NOTE = "@mini: procedural stand-in data, not comparable with published 
 _HEADINGS = (
     "task",
     "shots",
+    "control",
     "metric",
     "%",
     "95 % interval",
     "chance",
+    "blind",
+    "change",
     "n",
     "clusters",
     "unparsed",
@@ -36,7 +41,9 @@ _HEADINGS = (
     "failed",
     "note",
 )
-_RIGHT_ALIGNED = frozenset(_HEADINGS) - {"task", "metric", "note"}
+_RIGHT_ALIGNED = frozenset(_HEADINGS) - {"task", "control", "metric", "note"}
+_WHERE_NEEDED = {"control": "", "blind": "", "change": "", "failed": "0"}
+"""Columns that are left out where all rows have nothing in them, to what that is."""
 
 
 def percent(value: float | None, places: int = 1) -> str:
@@ -142,10 +149,15 @@ def near_ties(cell: CellResult) -> str:
     return f"{cell.margins.near_ties:,} ({percent(cell.margins.near_tie_share)} %)"
 
 
+def unavailable_part(metric: MetricResult) -> str:
+    """Return what a metric lacks that says why it does: `not available`, or `no interval` beside a value."""
+    return "not available" if metric.value is None else "no interval"
+
+
 def missing_reason(cell: CellResult, metric: MetricResult) -> str:
     """Return why the metric has no value, or no interval; empty when it has both."""
     if metric.unavailable:
-        return f"{'not available' if metric.value is None else 'no interval'}: {metric.unavailable}"
+        return f"{unavailable_part(metric)}: {metric.unavailable}"
     if metric.value is None:
         return "undefined for these samples" if metric.count else _unscored_reason(cell)
     if metric.low is None or metric.high is None:
@@ -163,26 +175,39 @@ def _unscored_reason(cell: CellResult) -> str:
     return "every sample failed" if cell.failed == cell.samples else "nothing was scored"
 
 
-def results_table(cells: Sequence[CellResult]) -> str:
+def results_table(cells: Sequence[CellResult], changes: Changes | None = None) -> str:
     """Return the results as aligned plain text: a line for each metric of each cell, footnotes below.
 
-    What is not available is named in its line, and the footnotes say once why and how to get it.
+    What is not available is named in its line, and the footnotes say once why and how to get it. A cell under control
+    `image=none` stands in the column `blind` of the cell that it controls.
+
+    Args:
+        cells: of the run.
+        changes: under its controls, as `kosmos_eval.control_differences` finds them; `None` shows none.
     """
     if not cells:
         return "no results"
-    rows = [_HEADINGS, *(_row(cell, metric) for cell in cells for metric in cell.metrics)]
-    if not any(cell.failed for cell in cells):
-        place = _HEADINGS.index("failed")
-        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
+    blind = blind_cells(cells)
+    beside = {cell.name for cell in blind.values()}
+    rows = [
+        _row(cell, metric, blind.get(cell.name), changes or {})
+        for cell in cells
+        if cell.name not in beside
+        for metric in cell.metrics
+    ]
+    found = zip(_HEADINGS, *rows, strict=True)
+    columns = [column for column in found if set(column[1:]) != {_WHERE_NEEDED.get(column[0])}]
     footnotes = list(_footnotes(cells))
-    tables = [aligned(rows, _RIGHT_ALIGNED), *_trials_table(cells)]
+    tables = [aligned(list(zip(*columns, strict=True)), _RIGHT_ALIGNED), *_trials_table(cells)]
     return "\n".join(["\n\n".join(tables), *([""] if footnotes else []), *footnotes])
 
 
 def _trials_table(cells: Sequence[CellResult]) -> Iterator[str]:
     """Yield a table of the metrics over the trials of tasks that have several; nothing where none has."""
     rows = [
-        (each.task, str(each.shots), *spread_texts(spread)) for each in gather_trials(cells) for spread in each.metrics
+        (each.task, f"{each.shots} {each.control}".strip(), *spread_texts(spread))
+        for each in gather_trials(cells)
+        for spread in each.metrics
     ]
     if rows:
         headings = ("task", "shots", "metric", "mean", "std. dev.", "trials", "each")
@@ -209,12 +234,14 @@ def _footnotes(cells: Sequence[CellResult]) -> Iterator[str]:
     about: dict[str, dict[str, None]] = {}  # a note to the metrics that it is about
     for each in (metric for cell in cells for metric in cell.metrics):
         if each.unavailable:
-            about.setdefault(f"not available: {each.unavailable}", {})[each.name] = None
+            about.setdefault(f"{unavailable_part(each)}: {each.unavailable}", {})[each.name] = None
         if not each.percent:
             about.setdefault("shown as it is, not in %", {})[each.name] = None
         if each.made_with:
             about.setdefault(f"made with {each.made_with}", {})[each.name] = None
     yield from (f"{', '.join(names)}: {note}" for note, names in about.items())
+    if blind_cells(cells):
+        yield f"blind: the same {CONTROLS[BLIND]}, and by how much that changed the score, with its 95 % interval"
     if any(is_stand_in(cell) for cell in cells):
         yield STAND_IN_NOTE
 
@@ -239,15 +266,33 @@ def _measured(column: Sequence[str], right: Collection[str]) -> list[tuple[str, 
     return [(text, width, column[0] in right) for text in column]
 
 
-def _row(cell: CellResult, metric: MetricResult) -> tuple[str, ...]:
-    notes = (subset_note(cell), "not available" if metric.unavailable else missing_reason(cell, metric))
+def changed(cell: CellResult, metric: str, changes: Changes) -> str:
+    """Return a metric's change under a cell's control, with its interval: `-3.1 [-5.2, -1.0]`; empty if not known."""
+    change = changes.get((cell.name, metric))
+    return f"{points(change.difference.value, change)} {points_interval(change)}" if change is not None else ""
+
+
+def blind_text(blind: CellResult | None, metric: str, changes: Changes) -> str:
+    """Return a metric without the pictures, and its change: `34.3 (-12.1 [-15.0, -9.2])`; empty where not asked."""
+    found = next((each for each in blind.metrics if each.name == metric), None) if blind is not None else None
+    if blind is None or found is None:
+        return ""
+    change = changed(blind, metric, changes)
+    return f"{shown(found.value, found)} ({change})" if change else shown(found.value, found)
+
+
+def _row(cell: CellResult, metric: MetricResult, blind: CellResult | None, changes: Changes) -> tuple[str, ...]:
+    notes = (subset_note(cell), unavailable_part(metric) if metric.unavailable else missing_reason(cell, metric))
     return (
         cell.task,
         trial_name(cell.shots, cell.trial),
+        cell.control,
         metric.name,
         shown(metric.value, metric),
         shown_interval(metric),
         shown(metric.chance, metric),
+        blind_text(blind, metric.name, changes),
+        changed(cell, metric.name, changes),
         f"{metric.count:,}",
         f"{metric.clusters:,}",
         f"{metric.unparsed:,}",

@@ -72,7 +72,7 @@ tasks = click.option(
     callback=names,
     metavar="NAMES",
     shell_complete=_complete,
-    help="Tasks, as vqav2,refcoco:testA, groups, or globs, as 'refcoco:*' (see: ls tasks, ls groups).",
+    help="Tasks, as vqav2,refcoco:testA,lm_eval:gsm8k, groups, or globs, as 'refcoco:*' (see: ls tasks, ls groups).",
 )
 shots = click.option(
     "-f", "--shots", "--num_fewshot", callback=counts, metavar="COUNTS", help="Shot counts, as 0,4.  [default: 0]"

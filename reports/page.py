@@ -6,21 +6,22 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from kosmos_eval.control_differences import control_changes
+from kosmos_eval.controls import CONTROLS, blind_cells
 from kosmos_eval.table import (
     NO_NUMBER,
-    STAND_IN_NOTE,
-    failed_note,
-    is_stand_in,
     missing_reason,
     near_ties,
     shown,
     shown_interval,
     spread_texts,
-    subset_note,
+    unavailable_part,
 )
 from kosmos_eval.trials import gather_trials, trial_name
 
+from .badges import Badge, failed_badges, stand_in_badges, subset_badges, warnings_of
 from .command import run_command
+from .controlled import Beside, anchor_of, beside
 from .marks import interval_bar, scale_name, scale_tops, shot_curve
 from .pictures import Album
 from .samples import Fact, build_samples
@@ -48,19 +49,6 @@ _HEAD = (
     ("dtype", ("model.facts.dtype", "config.dtype")),
 )
 _FINGERPRINT_DIGITS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """A warning that stands beside a score.
-
-    Attributes:
-        kind: `stand-in`, `subset` or `failed`.
-        text: the warning.
-    """
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +103,15 @@ class Breakdown:
 
 @dataclass(frozen=True, slots=True)
 class CellView:
-    """A task at one shot count, in one trial of its exemplars.
+    """A task at one shot count, in one trial of its exemplars, perhaps under an input control.
 
     Attributes:
         anchor: its id within the page.
         task: the label.
+        control: name of the control; empty without.
+        under: the same with what it does, in words.
+        beside: what stands beside each metric in the overview.
+        overview: whether the cell has lines there; one that stands beside another has none.
         shots: number of exemplars.
         run: shots and trial in short, `4#2`.
         trial: which of how many trials this is, in words; empty where there is one.
@@ -137,6 +129,10 @@ class CellView:
 
     anchor: str
     task: str
+    control: str
+    under: str
+    beside: tuple[Beside, ...]
+    overview: bool
     shots: int
     run: str
     trial: str
@@ -169,7 +165,8 @@ class SpreadRow:
 class TaskView:
     """A task's cells, in rising order of shots, and their headline drawn over the shot counts.
 
-    Where a shot count has several trials, their mean is drawn, without an interval, and each metric has a spread.
+    Where a shot count has several trials, their mean is drawn, without an interval, and each metric has a spread. Cells
+    under a control are not drawn. `blind` and `controlled` say whether the overview has something beside scores.
     """
 
     task: str
@@ -178,6 +175,8 @@ class TaskView:
     spreads: tuple[SpreadRow, ...]
     curve: ShotCurve | None
     curve_metric: str
+    blind: bool
+    controlled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +190,7 @@ class Page:
         warnings: stand-in data, subsets and failed samples, when any score of the page is of them.
         tasks: in the order they were asked for.
         pictures: every picture of the page, once.
+        controlled: whether any cell was asked under a control.
         details: all else that the run recorded, by chapter.
     """
 
@@ -200,6 +200,7 @@ class Page:
     warnings: tuple[Badge, ...]
     tasks: tuple[TaskView, ...]
     pictures: tuple[Picture, ...]
+    controlled: bool
     details: tuple[tuple[str, tuple[Fact, ...]], ...]
 
 
@@ -213,8 +214,9 @@ def build_page(record: RunRecord) -> Page:
     tops = scale_tops(_all_metrics(record.cells))
     by_task: dict[str, list[CellView]] = {}
     cells: dict[str, list[CellResult]] = {}
-    for number, cell in enumerate(record.cells, start=1):
-        view = _cell(record, cell, f"cell-{number}", tops, album)
+    changes = control_changes(record)
+    for cell in record.cells:
+        view = _cell(record, cell, beside(cell, record.cells, changes), tops, album)
         by_task.setdefault(cell.task, []).append(view)
         cells.setdefault(cell.task, []).append(cell)
     model = _find(record.run, ("model.name", "config.model")) or "unnamed model"
@@ -222,9 +224,10 @@ def build_page(record: RunRecord) -> Page:
         title=f"{model}: {_named(tuple(by_task))}",
         head=tuple(Fact(name, _head_text(name, _find(record.run, places))) for name, places in _HEAD),
         command=run_command(record.run.get("config", {})),
-        warnings=_warnings(record.cells),
+        warnings=warnings_of(record.cells),
         tasks=tuple(_task(name, cells[name], views) for name, views in by_task.items()),
         pictures=album.pictures,
+        controlled=any(cell.control for cell in record.cells),
         details=tuple((name, tuple(_flat(value))) for name, value in record.run.items() if value not in (None, {}, [])),
     )
 
@@ -247,20 +250,26 @@ def _task(name: str, cells: Sequence[CellResult], views: Sequence[CellView]) -> 
     order = sorted(range(len(cells)), key=lambda index: (cells[index].shots, cells[index].trial))
     metric = next((cell.metrics[0].name for cell in cells if cell.metrics), "")
     trials = sorted(gather_trials(cells), key=lambda each: each.shots)
-    means = {each.shots: each.metrics[0].mean for each in trials if each.metrics}
+    means = {each.shots: each.metrics[0].mean for each in trials if each.metrics and not each.control}
     series = [
         (cells[index].shots, _of_all_trials(each, cells[index], means))
         for index in order
         for each in cells[index].metrics
-        if each.name == metric and not cells[index].trial
+        if each.name == metric and not cells[index].trial and not cells[index].control
     ]
     return TaskView(
         task=name,
-        badges=_stand_in_badges(cells[0]),
+        badges=stand_in_badges(cells[0]),
         cells=tuple(views[index] for index in order),
-        spreads=tuple(SpreadRow(str(each.shots), *spread_texts(spread)) for each in trials for spread in each.metrics),
+        spreads=tuple(
+            SpreadRow(f"{each.shots} {each.control}".strip(), *spread_texts(spread))
+            for each in trials
+            for spread in each.metrics
+        ),
         curve=shot_curve(series),
         curve_metric=metric,
+        blind=any(each.blind for view in views for each in view.beside),
+        controlled=any(each.change for view in views if view.overview for each in view.beside),
     )
 
 
@@ -270,20 +279,26 @@ def _of_all_trials(metric: MetricResult, cell: CellResult, means: Mapping[int, f
 
 def _trial(cell: CellResult, cells: Sequence[CellResult]) -> str:
     """Return which of a task's trials at one shot count a cell is, in words; empty where there is one."""
-    trials = sum((each.task, each.shots) == (cell.task, cell.shots) for each in cells)
+    trials = sum((each.task, each.shots, each.control) == (cell.task, cell.shots, cell.control) for each in cells)
     return f"trial {cell.trial + 1} of {trials}, exemplars drawn with seed {cell.exemplar_seed}" if trials > 1 else ""
 
 
-def _cell(record: RunRecord, cell: CellResult, anchor: str, tops: Mapping[str, float], album: Album) -> CellView:
+def _cell(
+    record: RunRecord, cell: CellResult, asides: tuple[Beside, ...], tops: Mapping[str, float], album: Album
+) -> CellView:
     unlabelled = f", {cell.unlabelled:,} of them without a known truth" if cell.unlabelled else ""
     return CellView(
-        anchor=anchor,
+        anchor=anchor_of(cell, record.cells),
         task=cell.task,
+        control=cell.control,
+        under=f"{cell.control}: {CONTROLS[cell.control]}" if cell.control else "",
+        beside=asides,
+        overview=cell.name not in {each.name for each in blind_cells(record.cells).values()},
         shots=cell.shots,
         run=trial_name(cell.shots, cell.trial),
         trial=_trial(cell, record.cells),
         split=cell.split,
-        badges=_stand_in_badges(cell) + _subset_badges(cell) + _failed_badges(cell),
+        badges=stand_in_badges(cell) + subset_badges(cell) + failed_badges(cell),
         asked=f"{cell.samples:,} samples asked{unlabelled}",
         failed=cell.failed > 0,
         near_ties=near_ties(cell),
@@ -308,7 +323,7 @@ def _row(name: str, metric: MetricResult, reason: str, tops: Mapping[str, float]
         chance=shown(metric.chance, metric),
         bar=interval_bar(metric, tops[scale_name(metric)]),
         reason=reason,
-        brief="not available" if metric.unavailable else reason,
+        brief=unavailable_part(metric) if metric.unavailable else reason,
         count=f"{metric.count:,}",
         clusters=f"{metric.clusters:,}",
         unparsed=f"{metric.unparsed:,}",
@@ -335,36 +350,8 @@ def _breakdown(name: str, categories: Mapping[str, MetricResult], tops: Mapping[
 
 def _missing_of_category(metric: MetricResult) -> str:
     if metric.value is not None or metric.unavailable:
-        return "not available" if metric.unavailable else ""
+        return unavailable_part(metric) if metric.unavailable else ""
     return "undefined for these samples" if metric.count else "nothing was scored"
-
-
-def _stand_in_badges(cell: CellResult) -> tuple[Badge, ...]:
-    return (Badge("stand-in", STAND_IN_NOTE),) if is_stand_in(cell) else ()
-
-
-def _subset_badges(cell: CellResult) -> tuple[Badge, ...]:
-    return (Badge("subset", subset_note(cell)),) if cell.subset else ()
-
-
-def _failed_badges(cell: CellResult) -> tuple[Badge, ...]:
-    return (Badge("failed", failed_note(cell)),) if cell.failed else ()
-
-
-def _warnings(cells: Sequence[CellResult]) -> tuple[Badge, ...]:
-    """Return the stand-in warning once, each distinct subset warning with its tasks, and every cell's failures."""
-    stand_in = next((_stand_in_badges(cell) for cell in cells if is_stand_in(cell)), ())
-    notes: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        if cell.subset:
-            notes.setdefault(subset_note(cell), {})[cell.task] = None
-    subsets = tuple(Badge("subset", f"{', '.join(tasks)}: {note}") for note, tasks in notes.items())
-    failures = tuple(
-        Badge("failed", f"{cell.task}, {trial_name(cell.shots, cell.trial)}-shot: {failed_note(cell)}")
-        for cell in cells
-        if cell.failed
-    )
-    return stand_in + subsets + failures
 
 
 def _find(run: Mapping[str, Any], places: Sequence[str]) -> object:

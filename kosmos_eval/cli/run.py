@@ -90,13 +90,14 @@ def run(context: click.Context, /, **flags: Any) -> None:
     if flags["dry_run"]:
         _preview(prepared, flags["processes"], began)
         return
+    from kosmos_eval.control_differences import control_changes
     from kosmos_eval.failures import require_complete
     from kosmos_eval.progress import Progress
     from kosmos_eval.run import execute
     from kosmos_eval.table import results_table
 
     record = execute(prepared, processes=flags["processes"], progress=None if flags["quiet"] else Progress(sys.stderr))
-    click.echo(results_table(record.cells))
+    click.echo(results_table(record.cells, control_changes(record)))
     click.echo(f"\nresults: {record.folder / 'results.json'}")
     for written in sorted(record.folder.glob("report*")):
         click.echo(f"report:  {written}")
