@@ -71,6 +71,9 @@ class MetricResult:
         unavailable: why it could not be computed and how to get it, or, beside a value, why it has no interval; empty
             when there is nothing in the way.
         made_with: what computed it, where that is a choice.
+        split_low, split_high: of a random subset, the 95 % interval for the mean over the whole split, narrower than
+            that for all samples that could have been asked; `None` where the whole split was asked, the subset was not
+            drawn, for metrics of the whole corpus, for categories, and in records of before it was kept.
     """
 
     name: str
@@ -91,6 +94,8 @@ class MetricResult:
     interval: str = ""
     unavailable: str = ""
     made_with: str = ""
+    split_low: float | None = None
+    split_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,17 +214,21 @@ class Tally:
         if scored.sample.chance is not None:
             self.chances.append(scored.sample.chance)
 
-    def result(self, metric: Metric, measured: Measured | None = None) -> MetricResult:
+    def result(self, metric: Metric, measured: Measured | None = None, population: int | None = None) -> MetricResult:
         """Return a metric's value over what was counted, with its interval.
 
         Args:
             metric: one of the tally's.
             measured: what it came to, for a metric of the whole corpus; others are the mean of what was counted.
+            population: how many samples there are to score in the split of which these were drawn at random.
         """
+        split = None
         if measured is None:
             values = self.values.get(metric.name, [])
             clusters = self.clusters if values else []
             measured = Measured(mean_interval(values, clusters, lower=metric.lower, upper=metric.upper))
+            if values and population is not None:
+                split = mean_interval(values, clusters, lower=metric.lower, upper=metric.upper, population=population)
         estimate = measured.estimate
         known = metric is self.metrics[0] and len(self.chances) == len(self.clusters) > 0
         return MetricResult(
@@ -246,6 +250,8 @@ class Tally:
             interval=estimate.method,
             unavailable=measured.unavailable,
             made_with=measured.made_with,
+            split_low=split and split.low,
+            split_high=split and split.high,
         )
 
 
@@ -264,6 +270,7 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusRe
     """
     corpus = corpus or CorpusResults()
     headline = cell.task.metrics[0]
+    population = _population(cell, tally)
     groups: dict[str, dict[str, MetricResult]] = {}
     for (breakdown, category), part in sorted(tally.groups.items()):
         measured = corpus.groups.get((breakdown, category))
@@ -273,7 +280,7 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusRe
         shots=cell.shots,
         version=cell.task.version,
         split=cell.task.split,
-        metrics=tuple(tally.result(metric, corpus.whole.get(metric.name)) for metric in cell.task.metrics),
+        metrics=tuple(tally.result(each, corpus.whole.get(each.name), population) for each in cell.task.metrics),
         groups=groups,
         samples=len(cell.samples),
         total=cell.total,
@@ -288,6 +295,13 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusRe
         exemplar_seed=cell.exemplar_seed,
         control=cell.control,
     )
+
+
+def _population(cell: Cell, tally: Tally) -> int | None:
+    """Return how many samples of the split can be scored, by their share of the drawn ones; `None` without a draw."""
+    if len(cell.samples) == cell.total or cell.config.sample_order != "random":
+        return None
+    return round(cell.total * len(tally.clusters) / len(cell.samples))
 
 
 class Showcase:

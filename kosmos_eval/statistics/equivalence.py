@@ -12,8 +12,8 @@ error can be given as well. It is 0 by default: the question is then whether thi
 whether the models behind both are equally good. Where the published run asked the same samples, errors go together, and
 two standard errors taken as independent make the verdict more careful than need be.
 
-The score's error is read off its 95 % interval, each side for itself: half of the interval's width would be wrong near 0
-and 100 %, and the standard error is 0 there. An arm of the interval is taken for 1.96 standard errors of a normal.
+The score's error is read off its interval, each side for itself: near 0 and 100 % the sides differ, and the standard
+error may be 0. An arm of a 95 % interval is taken for 1.96 standard errors of a normal.
 
 Sources: D. J. Schuirmann, "A Comparison of the Two One-Sided Tests Procedure and the Power Approach", Journal of
 Pharmacokinetics and Biopharmaceutics 15 (1987); D. Lakens, "Equivalence Tests", Social Psychological and Personality
@@ -65,7 +65,8 @@ def equivalence(
 
     Args:
         value: the score; `None` when there is none, which leaves it undecided.
-        low, high: its confidence interval; `None` likewise.
+        low: lower end of its confidence interval; `None` likewise.
+        high: upper end.
         published: the number that was printed, in the score's unit, like all that follows.
         margin: what is no difference that matters, above `rounding`.
         rounding: half of the printed number's last digit: 0.0005 for 51.0 %.
