@@ -88,9 +88,13 @@ class Number:
         return len(self.text.partition(".")[2])
 
     @property
-    def printed_margin(self) -> float:
-        """The margin, and never less than what rounding to the printed places hides."""
-        return max(self.margin, 0.5 * 10.0**-self.decimals)
+    def rounding(self) -> float:
+        """Half of the last printed digit: how far what was rounded may lie from what is printed."""
+        return 0.5 * 10.0**-self.decimals
+
+    def within(self, margin: float | None) -> float:
+        """Return the margin that holds: the given one or else its own, and never one that rounding alone exceeds."""
+        return max(self.margin if margin is None else margin, 2 * self.rounding)
 
 
 @dataclass(frozen=True, slots=True)

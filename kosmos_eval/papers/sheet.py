@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "reproduced: our score on the split that the paper asked lies within the margin of the published one; differs: it "
-    "lies outside; inconclusive: the samples asked are too few to tell. Intervals are about all samples of the kind."
+    "is surely another and not within the margin; inconclusive: the samples asked are too few to tell. Intervals are "
+    "about all samples of the kind."
 )
 """What the verdicts mean; below every comparison."""
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.papers.matching import Candidate, find_candidates, obstacles
+from kosmos_eval.statistics.equivalence import ALPHA, equivalence
 from kosmos_eval.table import missing_reason, subset_note
 
 if TYPE_CHECKING:
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 
 NO_RUN = "no run of it"
 """The reason where no run was given that asked what a number is of."""
-
-_ROUNDING = 1e-9
-"""How far floats may miss the end of a margin that a value exactly meets."""
 
 
 class Verdict(StrEnum):
@@ -123,7 +122,7 @@ def judge_table(
 
 def judge(number: Number, records: Sequence[RunRecord], parts: Parts, terms: Terms) -> Standing:
     """Return where a published number stands, beside the best-fitting cell of the runs."""
-    margin = _margin(number, terms)
+    margin = number.within(terms.margin)
     candidates = find_candidates(number, records, parts, terms.tuning)
     if not candidates:
         assert number.protocol is not None  # an average is judged elsewhere
@@ -139,10 +138,6 @@ def judge(number: Number, records: Sequence[RunRecord], parts: Parts, terms: Ter
     if found := obstacles(number, best, parts, terms.tuning):
         return replace(shown, verdict=Verdict.NOT_COMPARABLE, reason="; ".join(found))
     return _weighed(shown, best.cell.total)
-
-
-def _margin(number: Number, terms: Terms) -> float:
-    return number.printed_margin if terms.margin is None else replace(number, margin=terms.margin).printed_margin
 
 
 def _shown(number: Number, candidate: Candidate, margin: float) -> Standing:
@@ -207,6 +202,9 @@ def _whole(scale: Sequence[float | None], count: int, total: int) -> tuple[float
 def _weighed(standing: Standing, total: int | None) -> Standing:
     """Return the verdict on a number that can be compared.
 
+    A score that is surely another and yet nearer than the margin is inconclusive: so it cannot differ from a subset
+    and be reproduced from the whole.
+
     Args:
         standing: with our number.
         total: samples in the split; `None` where several splits are one number.
@@ -215,14 +213,15 @@ def _weighed(standing: Standing, total: int | None) -> Standing:
     assert standing.value is not None
     if whole is None:
         return replace(standing, verdict=Verdict.INCONCLUSIVE, reason="a subset, and there is no interval of it")
-    published, places = number.value, max(number.decimals, 1)
-    far = f"{standing.value - published:+.{places}f}"
+    found = equivalence(standing.value, *whole, number.value, margin=margin, rounding=number.rounding)
+    gap, places = standing.value - number.value, max(number.decimals, 1)
+    far = f"{gap:+.{places}f}"
     if whole[0] < whole[1]:
         far += f", and the whole split's score lies in [{whole[0]:.{places}f}, {whole[1]:.{places}f}]"
-    if published - margin <= whole[0] + _ROUNDING and whole[1] - _ROUNDING <= published + margin:
+    if found.verdict == "equivalent":
         return replace(standing, verdict=Verdict.REPRODUCED, reason=f"{far}: within {margin:g}")
-    if whole[1] < published - margin or whole[0] > published + margin:
-        return replace(standing, verdict=Verdict.DIFFERS, reason=f"{far}: more than {margin:g}")
+    if found.verdict == "different" and abs(gap) >= margin - number.rounding:
+        return replace(standing, verdict=Verdict.DIFFERS, reason=f"{far}: not within {margin:g}")
     enough = "" if total is None else f"; about {_enough(standing, total):,} of {total:,} samples would tell"
     return replace(standing, verdict=Verdict.INCONCLUSIVE, reason=f"{far}{enough}")
 
@@ -230,21 +229,26 @@ def _weighed(standing: Standing, total: int | None) -> Standing:
 def _enough(standing: Standing, total: int) -> int:
     """Return how many samples of the split would tell, if they came out like those that were asked.
 
-    The half-width of the whole split's interval from n of N samples is w sqrt(1/n - 1/N); w follows from the present
-    one. It must not be more than the distance to the nearer end of the margin, within or outside.
+    The standard error of the whole split's score from n of N samples is s sqrt(1/n - 1/N), and s follows from the
+    present one. It has to let the two one-sided tests succeed, or, beyond the margin, the test of a difference.
     """
     assert standing.whole is not None
-    assert standing.difference is not None
-    half = max(abs(end - (standing.value or 0.0)) for end in standing.whole)
-    room = abs(standing.margin - abs(standing.difference))
-    spread = half / math.sqrt(1 / standing.count - 1 / total)
-    return min(total, math.ceil(1 / (1 / total + (room / spread) ** 2)))
+    assert standing.value is not None
+    number, normal = standing.number, NormalDist()
+    gap = abs(standing.value - number.value)
+    within = standing.margin - number.rounding - gap
+    needed = (
+        within / normal.inv_cdf(1 - ALPHA) if within > 0 else (gap - number.rounding) / normal.inv_cdf(1 - ALPHA / 2)
+    )
+    arm = max(abs(end - standing.value) for end in standing.whole) / normal.inv_cdf(1 - ALPHA / 2)
+    spread = arm / math.sqrt(1 / standing.count - 1 / total)
+    return min(total, math.ceil(1 / (1 / total + (needed / spread) ** 2)))
 
 
 def _judge_average(number: Number, of_column: Iterable[Standing], terms: Terms) -> Standing:
     """Return where the average of a column stands: like the worst of what it is made of, or by its own value."""
     made_of = list(of_column)
-    margin = _margin(number, terms)
+    margin = number.within(terms.margin)
     for verdict in (Verdict.NOT_RUN, Verdict.NOT_COMPARABLE):
         lacking = [each for each in made_of if each.verdict is verdict]
         if lacking or not made_of:

@@ -158,8 +158,10 @@ def test_a_protocol_s_size_is_where_the_percentages_say() -> None:
 
 def test_a_margin_is_never_less_than_rounding_hides() -> None:
     number = load_paper("kosmos-2").table("3").rows[-1].numbers["val"]
-    assert number.printed_margin == 1.0
-    assert (number.decimals, load_paper("kosmos-1").table("6").own[0].decimals) == (2, 0)
+    matrices = load_paper("kosmos-1").table("6").own[0]
+    assert (number.decimals, matrices.decimals) == (2, 0)
+    assert (number.rounding, matrices.rounding) == (0.005, 0.5)
+    assert (number.within(None), number.within(3.0), number.within(0)) == (1.0, 3.0, 0.01)
 
 
 def test_own_rows_are_told_from_others() -> None:
