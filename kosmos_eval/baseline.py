@@ -74,7 +74,7 @@ class MeasuredRun:
     path: Path
     origin: Origin
     cells: tuple[MeasuredCell, ...]
-    memory: int | None = None
+    memory: float | None = None
 
 
 def measure_run(record: RunRecord) -> MeasuredRun:
@@ -224,12 +224,13 @@ def read_baseline(path: Path) -> MeasuredRun:
     try:
         origin = replace(Origin(**values["origin"]), run=str(path))
         cells = tuple(_cell_from_json(each, origin) for each in values["cells"])
+        memory = _number(values["memory"])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error, binascii.Error) as error:
         message = f"{path}: is damaged ({type(error).__name__}: {error}); make it anew with: kosmos-eval baseline save"
         raise DataError(message) from error
     for each in cells:
         check_measurements(each.measurements, path)
-    return MeasuredRun(path, origin, cells, values["memory"])
+    return MeasuredRun(path, origin, cells, memory)
 
 
 def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:
@@ -237,8 +238,13 @@ def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:
     keys = _unpacked(columns["keys"])
     names = _unpacked(columns["cluster_names"])
     statistics = [_unpacked_floats(each) for each in values["statistics"]]
+    cell = cell_from_json(values["cell"])
+    numbers = (cell.shots, cell.samples, cell.total, cell.failed)
+    if not (isinstance(cell.task, str) and all(isinstance(each, int) for each in numbers)):
+        message = f"expected a cell's name and counts, got {cell.task!r:.60} and {numbers}"
+        raise TypeError(message)
     measurements = Measurements(
-        cell=cell_from_json(values["cell"]),
+        cell=cell,
         keys=tuple(keys),
         contents=_split(_unpacked(columns["contents"]), len(keys)),
         clusters=tuple(names[number] for number in _unpacked(columns["clusters"])),
@@ -259,7 +265,14 @@ def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:
     if len(lengths) > 1 or len(scored) > 1:
         message = f"{measurements.cell.name}: expected columns of one length, got {sorted(lengths)}, {sorted(scored)}"
         raise ValueError(message)
-    return MeasuredCell(measurements, values["answers"], values["speed"])
+    return MeasuredCell(measurements, values["answers"], _number(values["speed"]))
+
+
+def _number(value: object) -> float | None:
+    if not (value is None or isinstance(value, int | float)):
+        message = f"expected a number, got {value!r:.60}"
+        raise TypeError(message)
+    return value
 
 
 def _packed(values: Sequence[object]) -> str:
