@@ -196,7 +196,8 @@ def _task_faults(value: object) -> list[str]:
         return [f"expected a frozen dataclass, got {value!r:.60}"]
     parameters: Any = getattr(value, "__dataclass_params__", None)
     frozen = [] if parameters.frozen else ["expected a frozen dataclass, got one that is not frozen"]
-    return [*frozen, *_fact_faults(value), *_setting_faults(value), *_part_faults(value), *_method_faults(value)]
+    facts = [*_fact_faults(value), *_declared_faults(value)]
+    return [*frozen, *facts, *_setting_faults(value), *_part_faults(value), *_method_faults(value)]
 
 
 def _setting_faults(task: type) -> list[str]:
@@ -260,6 +261,16 @@ def _fact_faults(task: type) -> list[str]:
     if not (isinstance(kinds, tuple) and kinds and set(kinds) <= {"mini", "hub", "folder"}):
         wrong.append(f"expected sources to be some of 'mini', 'hub', 'folder', got {kinds!r}")
     return wrong
+
+
+def _declared_faults(task: type) -> list[str]:
+    """Return what is wrong with the fields of its samples that a task names, for input controls."""
+    declared = {name: getattr(task, name, ()) for name in ("asked_in", "answered_in")}
+    return [
+        f"expected {name} to be a tuple of texts, names of fields of its samples, got {value!r:.60}"
+        for name, value in declared.items()
+        if not (isinstance(value, tuple) and all(isinstance(each, str) and each for each in value))
+    ]
 
 
 def _method_faults(task: type) -> list[str]:

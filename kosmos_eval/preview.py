@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _HEADINGS = (
     "task",
     "shots",
+    "control",
     "samples",
     "units",
     "images",
@@ -50,7 +51,7 @@ def preview(prepared: Prepared, *, processes: int, began: float) -> str:
     prepare_process(processes)
     found = estimate(prepared.plan, left, processes=processes)
     rows = [_HEADINGS, *map(_row, found.cells)]
-    table = aligned(rows, frozenset(_HEADINGS) - {"task", "tried", "note"})
+    table = aligned(rows, frozenset(_HEADINGS) - {"task", "control", "tried", "note"})
     return "\n".join([table, "", *_time(found, preparing), *_memory(found), *_notes(found)])
 
 
@@ -66,6 +67,7 @@ def _row(each: CellEstimate) -> tuple[str, ...]:
     return (
         cell.label,
         trial_name(cell.shots, cell.trial),
+        cell.control,
         f"{samples:,}",
         f"{len(counted.samples):,}",
         f"{counted.images:,}",
@@ -106,6 +108,8 @@ def _memory(found: Estimate) -> Iterator[str]:
 
 
 def _notes(found: Estimate) -> Iterator[str]:
+    if any(each.cell.control for each in found.cells):
+        yield "controls are asked together with their cells, and share what they have in common; here they are apart"
     if more := [each for each in found.cells if each.requests_a_sample > 1]:
         names = ", ".join(f"{each.cell.name} {each.requests_a_sample:.1f}" for each in more)
         yield f"more than one request a sample, as tried: {names}; tokens and images are of first ones, times of all"

@@ -42,8 +42,8 @@ _HEADINGS = (
     "note",
 )
 _RIGHT_ALIGNED = frozenset(_HEADINGS) - {"task", "control", "metric", "note"}
-_WHERE_NEEDED = {"control": "", "blind": "", "change": "", "failed": "0"}
-"""Columns that are left out where all rows have nothing in them, to what that is."""
+_WHERE_NEEDED = frozenset({"control", "blind", "change", "note"})
+"""Columns that are left out where no row has anything in them."""
 
 
 def percent(value: float | None, places: int = 1) -> str:
@@ -189,16 +189,15 @@ def results_table(cells: Sequence[CellResult], changes: Changes | None = None) -
         return "no results"
     blind = blind_cells(cells)
     beside = {cell.name for cell in blind.values()}
-    rows = [
-        _row(cell, metric, blind.get(cell.name), changes or {})
-        for cell in cells
-        if cell.name not in beside
-        for metric in cell.metrics
-    ]
-    found = zip(_HEADINGS, *rows, strict=True)
-    columns = [column for column in found if set(column[1:]) != {_WHERE_NEEDED.get(column[0])}]
+    rows: list[tuple[str, ...]] = [_HEADINGS]
+    for cell in cells:
+        if cell.name not in beside:
+            rows += [_row(cell, metric, blind.get(cell.name), changes or {}) for metric in cell.metrics]
+    if not any(cell.failed for cell in cells):
+        place = _HEADINGS.index("failed")
+        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
     footnotes = list(_footnotes(cells))
-    tables = [aligned(list(zip(*columns, strict=True)), _RIGHT_ALIGNED), *_trials_table(cells)]
+    tables = [aligned(rows, _RIGHT_ALIGNED), *_trials_table(cells)]
     return "\n".join(["\n\n".join(tables), *([""] if footnotes else []), *footnotes])
 
 
@@ -250,10 +249,11 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[str]) -> str:
     """Return rows as aligned plain text, with a rule below the headings.
 
     Args:
-        rows: of equal length, the headings first; a column `note` is left out where no row has one.
+        rows: of equal length, the headings first; columns `note`, `control`, `blind` and `change` are left out where no
+            row has anything in them.
         right: headings of the columns that are aligned to the right.
     """
-    columns = [column for column in zip(*rows, strict=True) if column[0] != "note" or any(column[1:])]
+    columns = [column for column in zip(*rows, strict=True) if column[0] not in _WHERE_NEEDED or any(column[1:])]
     lines = [
         "  ".join(text.rjust(width) if at_right else text.ljust(width) for text, width, at_right in line).rstrip()
         for line in zip(*(_measured(column, right) for column in columns), strict=True)

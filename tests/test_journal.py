@@ -109,6 +109,28 @@ def test_units_that_hold_a_failure_are_forgotten_and_can_be_written_anew_elsewhe
     assert {unit: reader.unit(unit) for unit in reader.timings()} == {f"u/{number}": ANSWERS for number in range(4)}
 
 
+def test_units_that_are_asked_together_are_written_together_or_not_at_all(journal: Journal, folder: Path) -> None:
+    journal._connection.execute(
+        "CREATE TRIGGER fault BEFORE INSERT ON units WHEN NEW.unit = 'u/1' BEGIN SELECT RAISE(ABORT, 'power'); END"
+    )
+    both = [("u/0", ANSWERS, TIMING), ("u/1", ANSWERS, TIMING)]
+    with pytest.raises(sqlite3.IntegrityError, match="power"):
+        journal.commit_together(both)
+    assert JournalReader(folder).timings() == {}
+    journal._connection.execute("DROP TRIGGER fault")
+    journal.commit_together(both)
+    assert {unit: JournalReader(folder).unit(unit) for unit in ("u/0", "u/1")} == {"u/0": ANSWERS, "u/1": ANSWERS}
+
+
+def test_units_that_were_asked_together_are_forgotten_together(folder: Path) -> None:
+    with closing(Journal(folder / "0000.sqlite")) as journal:
+        journal.commit_together([("u/0", ANSWERS, TIMING), ("u/0~", FAILED, TIMING)])
+        journal.commit_together([("u/1", ANSWERS, TIMING), ("u/1~", ANSWERS, TIMING)])
+    reader = JournalReader(folder)
+    reader.forget_failures([("u/0", "u/0~"), ("u/1", "u/1~")])
+    assert set(reader.timings()) == {"u/1", "u/1~"}
+
+
 def test_forgetting_that_breaks_off_forgets_nothing(journal: Journal, folder: Path) -> None:
     journal.commit("u/0", FAILED, TIMING)
     journal.commit("u/1", FAILED, TIMING)

@@ -91,6 +91,8 @@ def test_files_that_begin_with_an_underscore_are_left_alone(write: Write) -> Non
         ('split: str = "val"', "other: str = ''", "expected split to be a setting with a text as its default"),
         ('exemplar_split: str = "train"', "exemplar_split: int = 3", "expected exemplar_split to be a setting"),
         ('split: str = "val"', "split: str", "expected setting 'split' to have a default"),
+        ("version = 1", "version = 1; asked_in = 'question'", "expected asked_in to be a tuple of texts, names of"),
+        ("version = 1", "version = 1; answered_in = (3,)", "expected answered_in to be a tuple of texts, names of"),
         ("def samples", "def items", "expected a method samples"),
         ("def ask(self, sample, exemplars)", "def ask(self, sample)", "expected ask to take 2 arguments besides self"),
         ("yield None", "return None", "expected ask to be a generator: it must yield requests"),

@@ -228,3 +228,44 @@ def test_a_mistake_in_a_file_names_the_file(
     refused = kosmos_eval(*work, "-C", "run.yaml")
     assert refused.code == 64
     assert message in refused.message
+
+
+def test_controls_are_named_by_flag_in_short_or_in_a_file(
+    kosmos_eval: Command, work: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text("controls: image=blank\n", encoding="utf-8")
+    for number, (flags, expected) in enumerate(
+        {
+            ("--blind",): ["image=none"],
+            ("--controls", "image=noise,image=none"): ["image=noise", "image=none"],
+            ("--controls", "image=noise", "--blind"): ["image=noise", "image=none"],
+            ("--controls", "image=none", "--blind"): ["image=none"],
+            ("--config", "c.yaml", "--blind"): ["image=blank", "image=none"],
+        }.items()
+    ):
+        done = kosmos_eval(*work, *flags, "-o", f"out{number}")
+        assert (done.code, done.err) == (0, "")
+        assert config_of(tmp_path / f"out{number}")["controls"] == expected
+        assert ("blind" in done.out.splitlines()[0].split()) == ("image=none" in expected)
+
+
+def test_a_control_that_is_none_or_applies_to_nothing_ends_the_command(kosmos_eval: Command, work: list[str]) -> None:
+    done = kosmos_eval(*work, "--controls", "image=nose")
+    assert (done.code, done.message) == (64, "kosmos-eval: no control named 'image=nose'; did you mean 'image=noise'?")
+    done = kosmos_eval(*work, "--controls", "text=none")
+    assert done.code == 64
+    assert "letters@mini: it does not say which text is asked about" in done.message
+
+
+def test_a_run_is_resumed_with_the_controls_that_it_has(kosmos_eval: Command, work: list[str]) -> None:
+    assert kosmos_eval(*work, "--blind", "-o", "out").code == 0
+    assert kosmos_eval("run", "--resume", "out", "--blind", "-q").code == 0
+    done = kosmos_eval("run", "--resume", "out", "--controls", "image=noise", "-q")
+    assert done.code == 64
+    assert "cannot resume with controls = ('image=noise',), the run has ('image=none',)" in done.message
+
+
+def test_a_task_that_a_control_does_not_apply_to_is_named_once(kosmos_eval: Command, work: list[str]) -> None:
+    done = kosmos_eval(*work, "--tasks", "letters,piqa", "--limit", "3", "--shots", "0,1", "--blind", "-o", "out")
+    assert done.code == 0
+    assert done.message == "kosmos-eval: piqa@mini is not asked under image=none: its samples have no pictures"

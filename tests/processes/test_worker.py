@@ -6,7 +6,7 @@ from kosmos_eval.config import RunConfig
 from kosmos_eval.journal import Journal, JournalReader
 from kosmos_eval.plan import make_plan
 from kosmos_eval.plugins import Plugins
-from kosmos_eval.processes.worker import work
+from kosmos_eval.processes.worker import claims, work
 from kosmos_eval.request import Generated
 
 if TYPE_CHECKING:
@@ -52,3 +52,23 @@ def test_a_model_is_told_which_pictures_come_after_those_it_is_asked_about(tmp_p
     journal.close()
     assert model.expected == model.asked[1:]
     assert len(JournalReader(tmp_path / "journal").timings()) == len(units)
+
+
+def test_a_unit_and_those_of_its_controls_are_taken_by_one_process(tmp_path: Path) -> None:
+    config = RunConfig(tasks=("vqav2",), limit=200, data="mini", controls=("image=none", "image=blank"))
+    plan = make_plan(config, Plugins())
+    one, other = (claims(plan.bundles, tmp_path, lambda: None) for _ in range(2))
+    taken = [next(one), next(other), *one, *other]
+    assert taken == list(plan.bundles)
+    assert {len(bundle) for bundle in taken} == {3}
+
+
+def test_a_model_is_told_of_the_pictures_that_controls_make(tmp_path: Path) -> None:
+    controls = ("image=none", "image=noise", "image=other-sample")
+    plan = make_plan(RunConfig(tasks=("vqav2",), shots=(1,), limit=200, data="mini", controls=controls), Plugins())
+    bundles = plan.bundles
+    model, journal = Guessing(), Journal(tmp_path / "journal" / "a.sqlite")
+    work(plan, zip(bundles, [*bundles[1:], None], strict=True), model, journal, Silent())  # type: ignore[arg-type]  # a stand-in
+    journal.close()
+    assert model.expected == model.asked[1:]
+    assert JournalReader(tmp_path / "journal").timings().keys() == {unit.id for unit in plan.units}
