@@ -135,9 +135,22 @@ class NamedLmEvalTask:
         shown = config.fewshot_config
         if shown.split is None and shown.samples is not None:
             return "fewshot"
-        first = next((each for each in (config.training_split, config.validation_split) if each is not None), self.split)
+        first = next(
+            (each for each in (config.training_split, config.validation_split) if each is not None), self.split
+        )
         made_alike = shown.split is None or shown.process_docs is config.process_docs
         return str(shown.split or first) if made_alike else "fewshot"
+
+    @property
+    def no_exemplars(self) -> str:
+        """Why the task takes no exemplars; empty where it does."""
+        config = self._lm_eval.config
+        sampler = config.fewshot_config.sampler
+        if config.output_type == "loglikelihood_rolling":
+            return "a text that is scored whole has none"
+        if config.num_fewshot == 0:
+            return "its YAML file fixes num_fewshot: 0"
+        return "" if sampler in _SAMPLERS else f"it draws them by code of its own ({sampler})"
 
     def samples(self, split: str, source: Source) -> list[Document]:  # noqa: ARG002  a task names its own data
         """Return the split's documents in the dataset's order.
@@ -169,8 +182,9 @@ class NamedLmEvalTask:
             UsageError: exemplars are shown to a task that takes none.
         """
         where = f"{self.name}, sample {sample.key}"
-        if exemplars:
-            self._refuse_exemplars()
+        if exemplars and self.no_exemplars:
+            message = f"{self.name} takes no exemplars: {self.no_exemplars}; run it with --shots 0"
+            raise UsageError(message)
         kind = self._lm_eval.config.output_type
         arguments = [each.args for each in self._instances(where, sample, exemplars)]
         if kind in {"loglikelihood", "multiple_choice"}:
@@ -195,20 +209,6 @@ class NamedLmEvalTask:
             message = f"{where}: lm-eval cannot ask about it ({type(error).__name__}: {error!s:.120}); mend its data"
             raise DataError(message) from error
 
-    def _refuse_exemplars(self) -> None:
-        config = self._lm_eval.config
-        sampler = config.fewshot_config.sampler
-        reason = ""
-        if config.output_type == "loglikelihood_rolling":
-            reason = "a text that is scored whole has no exemplars"
-        elif config.num_fewshot == 0:
-            reason = "its YAML file fixes num_fewshot: 0"
-        elif sampler not in _SAMPLERS:
-            reason = f"it draws exemplars by code of its own ({sampler})"
-        if reason:
-            message = f"{self.name} takes no exemplars: {reason}; run it with --shots 0"
-            raise UsageError(message)
-
     def score(self, sample: Document, answer: Results) -> Score:
         """Return what lm-eval's filters and scoring make of the answers."""
         task = self._lm_eval
@@ -229,7 +229,9 @@ class NamedLmEvalTask:
         read, margin = self._read(sample.doc, answer, next(iter(filtered.values())))
         return ItemScore(values, read, target, said, margin, items)
 
-    def _read(self, doc: Mapping[str, Any], answer: Results, filtered: Sequence[Any]) -> tuple[str | None, float | None]:
+    def _read(
+        self, doc: Mapping[str, Any], answer: Results, filtered: Sequence[Any]
+    ) -> tuple[str | None, float | None]:
         """Return the answer for people, `None` where a filter found none, and by how much it was chosen."""
         kind = self._lm_eval.config.output_type
         if kind == "multiple_choice":

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from kosmos_eval.lm_eval_names import Recipe
 
-_RELIED_ON = ("apply_filters", "build_all_requests", "construct_requests", "doc_iterator", "eval_docs", "fewshot_context")
+_RELIED_ON = (
+    "apply_filters",
+    "build_all_requests",
+    "construct_requests",
+    "doc_iterator",
+    "eval_docs",
+    "fewshot_context",
+)
 """Methods of lm-eval's task that we call in their place or do the work of; a class with others would be asked wrongly."""
 
 _PICTURES = "run it from Python with KosmosLM, which takes pictures (docs/lm-eval.md)"
@@ -99,7 +106,9 @@ def _refuse_class(name: str, kind: Any) -> None:  # noqa: ANN401  as above
 
     wrong = [] if isinstance(kind, type) and issubclass(kind, ConfigurableTask) else ["is no ConfigurableTask"]
     wrong = wrong or [
-        f"has its own {method}" for method in _RELIED_ON if getattr(kind, method) is not getattr(ConfigurableTask, method)
+        f"has its own {method}"
+        for method in _RELIED_ON
+        if getattr(kind, method) is not getattr(ConfigurableTask, method)
     ]
     if wrong:
         said = getattr(kind, "__name__", repr(kind))

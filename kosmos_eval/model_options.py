@@ -62,5 +62,9 @@ batch_size = click.option(
     "-b", "--batch_size", callback=_batch_size, metavar="auto|N", help="Sequences in one forward pass.  [default: auto]"
 )
 include_path = click.option(
-    "--include_path", multiple=True, type=click.Path(), metavar="DIR", help="Folder with plugin files."
+    "--include_path",
+    multiple=True,
+    type=click.Path(),
+    metavar="DIR",
+    help="Folder with plugin files, or YAML files of lm-eval.",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.data.source import Source
 from kosmos_eval.exemplars import ExemplarPool
+from kosmos_eval.plan import source_of
 from kosmos_eval.request import Generate
 from kosmos_eval.task import About
 
@@ -52,14 +53,16 @@ def about(task: type[Task[Any, Any]] | Task[Any, Any]) -> About:
 
 
 def first_request(task: Task[Any, Any], shots: int) -> Request:
-    """Return what a task asks first about the first sample of its embedded data, after so many exemplars.
+    """Return what a task asks first about the first sample of its embedded or own data, after so many exemplars.
 
     Raises:
         DataError: there are not so many.
     """
-    source = Source("mini")
+    source = source_of(task, Source("mini"))
     query = next(iter(task.samples(task.split, source)))
     pool = ExemplarPool(islice(task.samples(task.exemplar_split, source), 50 * shots) if shots else ())
+    if getattr(task, "exemplars_in_order", False):
+        return next(task.ask(query, pool.first(query, shots, task=task.name)))
     return next(task.ask(query, pool.draw(query, shots, seed=0, task=task.name)))
 
 

@@ -23,12 +23,17 @@ _INDENT = " " * 6
     "--shots", type=click.IntRange(min=0), default=1, show_default=True, help="Exemplars in the prompt that is shown."
 )
 @click.option(
-    "--include_path", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with plugin files."
+    "--include_path",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder with plugin files, or YAML files of lm-eval.",
 )
 def describe(task: str, shots: int, include_path: tuple[Path, ...]) -> None:
     """Show what TASK asks, how it scores and what can be set, with a prompt of its embedded data.
 
-    TASK is a task, or a split or variant of one: refcoco, refcoco:testA.
+    TASK is a task, or a split or variant of one: refcoco, refcoco:testA. Of a task of lm-eval, lm_eval:gsm8k, its own
+    data are read.
     """
     from kosmos_eval.data.source import Source
     from kosmos_eval.plugins import Plugins
@@ -43,7 +48,8 @@ def describe(task: str, shots: int, include_path: tuple[Path, ...]) -> None:
     for metric in made.metrics:
         better = "higher" if metric.higher_is_better else "lower"
         click.echo(f"  {metric.name}  {metric.description} ({better} is better)")
-    click.echo("\nsettings (--set TASK.SETTING=VALUE):")
+    if fields(made):
+        click.echo("\nsettings (--set TASK.SETTING=VALUE):")
     notes = setting_notes(made)
     for field in fields(made):
         click.echo(f"  {made.name}.{field.name} = {getattr(made, field.name)!r}")
@@ -51,7 +57,14 @@ def describe(task: str, shots: int, include_path: tuple[Path, ...]) -> None:
             click.echo(fill(notes[field.name], _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT))
     if "mini" in made.sources:
         click.echo(f"\na prompt of {Source('mini').label(task)}, {shots}-shot:")
-        click.echo(f"  {request_text(first_request(made, shots))}")
+    elif getattr(made, "own_data", False):
+        if without := getattr(made, "no_exemplars", ""):
+            click.echo(f"\nexemplars: none, as {without}")
+            shots = 0
+        click.echo(f"\na prompt, {shots}-shot:")
+    else:
+        return
+    click.echo(f"  {request_text(first_request(made, shots))}")
 
 
 def _about(task: Any) -> Iterator[str]:
