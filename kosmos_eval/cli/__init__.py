@@ -20,6 +20,7 @@ from kosmos_eval.cli.doctor import doctor
 from kosmos_eval.cli.gate import gate
 from kosmos_eval.cli.ls import ls
 from kosmos_eval.cli.plan import plan
+from kosmos_eval.cli.power import power
 from kosmos_eval.cli.report import report
 from kosmos_eval.cli.reproduce import reproduce
 from kosmos_eval.cli.rescore import rescore
@@ -90,6 +91,7 @@ for command in (
     reproduce,
     compare,
     gate,
+    power,
     baseline,
     validate,
     version,
