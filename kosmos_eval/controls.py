@@ -187,7 +187,8 @@ class Controlled:
         own = {id(image): image for image in sample.images}
 
         def change(image: Image) -> Image | None:
-            known = own.get(id(image)) or next((each for each in own.values() if each == image), None)
+            if (known := own.get(id(image))) is None:  # else no picture need be opened
+                known = next((each for each in own.values() if each == image), None)
             return image if known is None else self._stand_in(known, sample)
 
         return change
@@ -201,10 +202,17 @@ class Controlled:
             others = self._donor(sample, own).images
             return others[own.index(image.digest) % len(others)]
         if id(image) not in self._made:
-            make = {"blank": blank, "noise": noise, "shuffled": shuffled}[self._control.change]
-            subject = () if make is blank else (self._subject,)
-            self._made[id(image)] = make(image, *subject)
+            self._made[id(image)] = self._make(image)
         return self._made[id(image)]
+
+    def _make(self, image: Image) -> Image:
+        match self._control.change:
+            case "blank":
+                return blank(image)
+            case "noise":
+                return noise(image, self._subject)
+            case _:
+                return shuffled(image, self._subject)
 
     def _donor(self, sample: Sample, own: Sequence[str]) -> Sample:
         """Return the sample whose pictures stand in for a sample's: one of as many pictures, if there is one."""

@@ -16,7 +16,7 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.controls import Controlled, obstacle, parse_control
 from kosmos_eval.cutting import cut, rough_tokens
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 """What may be a checkpoint on the Hub: an owner and a name."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +173,8 @@ class Cell:
 
     def ask(self, sample: Sample, exemplars: Sequence[Sample]) -> Generator[Request, Response, Any]:
         """Ask a model about one of the cell's samples, under the cell's control: see `Task.ask`."""
-        return (self._controlled or self.task).ask(sample, exemplars)
+        asker = self.task if self._controlled is None else self._controlled
+        return asker.ask(sample, exemplars)
 
     def pictures(self, sample: Sample) -> Iterator[Image]:
         """Yield the images that a model reads about one of the cell's samples, those of its exemplars first."""
@@ -226,12 +225,8 @@ class Cell:
         """Cut the cell into units; those of a control hold the same samples as those of the cell that it controls."""
         main = self.main or self
         for number, keys in enumerate(cut(main.samples.values(), main.first_requests.tokens)):
-            together = "" if self.main is None else main.unit_id(number)
-            yield Unit(self.unit_id(number), self.name, keys, together)
-
-    def unit_id(self, number: int) -> str:
-        """Return the id of one of the cell's units."""
-        return f"{self.name}/{number:05d}"
+            together = "" if main is self else f"{main.name}/{number:05d}"
+            yield Unit(f"{self.name}/{number:05d}", self.name, keys, together)
 
 
 @dataclass(frozen=True)
@@ -364,7 +359,8 @@ def with_nearest(plan: Plan, rankings: Mapping[str, Nearest]) -> Plan:
     cells: dict[str, Cell] = {}
     for cell in plan.cells:  # a control comes behind its cell, whose exemplars it has
         main = None if cell.main is None else cells[cell.main.name]
-        cells[cell.name] = replace(cell, nearest={} if main else rankings.get(cell.label, {}), main=main)
+        nearest = rankings.get(cell.label, {}) if main is None else {}
+        cells[cell.name] = replace(cell, nearest=nearest, main=main)
     return replace(plan, cells=tuple(cells.values()))
 
 

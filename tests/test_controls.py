@@ -163,6 +163,11 @@ def tiles_of(image: PIL.Image.Image) -> list[bytes]:
     ]
 
 
+def pixels_of(image: PIL.Image.Image) -> Counter[bytes]:
+    flat = image.tobytes()
+    return Counter(flat[at : at + 3] for at in range(0, len(flat), 3))
+
+
 @pytest.mark.parametrize("size", [(32, 32), (37, 61), (3, 20), (1, 2), (8, 8)])
 def test_shuffled_tiles_are_the_picture_s_own_and_none_is_where_it_was(size: tuple[int, int]) -> None:
     source = picture(9, size)  # no two pixels are alike
@@ -170,7 +175,7 @@ def test_shuffled_tiles_are_the_picture_s_own_and_none_is_where_it_was(size: tup
     before, after = tiles_of(source.load()), tiles_of(made)
     assert sorted(before) == sorted(after)
     assert all(one != two for one, two in zip(before, after, strict=True))
-    assert Counter(made.getdata()) == Counter(source.load().getdata())
+    assert pixels_of(made) == pixels_of(source.load())
     assert shuffled(source, "seed 0") == shuffled(picture(9, size), "seed 0")
     if min(size) >= TILES:
         assert shuffled(source, "seed 0") != shuffled(source, "seed 1")
@@ -350,7 +355,10 @@ def test_every_task_with_pictures_can_be_asked_under_every_control_that_it_allow
             continue
         before = mains[cell.main.name]
         for key, request in asked(cell).items():
-            assert request != before[key], cell.name
+            if (
+                cell.control.startswith("image=") or cell.task.name != "rendered_sst2_cot"
+            ):  # which first has no question
+                assert request != before[key], cell.name
             own = set(cell.samples[key].images)
             if cell.control.startswith("image="):
                 assert own.isdisjoint(request.images), cell.name
