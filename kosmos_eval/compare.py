@@ -23,6 +23,7 @@ from kosmos_eval.metrics.forms import OF_ONE_CORPUS, kept
 from kosmos_eval.statistics.multiple import holm
 from kosmos_eval.statistics.paired import paired_corpus_difference, paired_difference
 from kosmos_eval.statistics.power import detectable_difference
+from kosmos_eval.table import subset_note
 from kosmos_eval.trials import spread_of
 
 if TYPE_CHECKING:
@@ -94,9 +95,12 @@ def compare_cells(
 def _notes(base: Measurements, other: Measurements) -> Iterator[str]:
     if base.origin.dtype != other.origin.dtype:
         yield f"computed in {base.origin.dtype} and in {other.origin.dtype}"
-    for side, name in ((base, "base"), (other, "other")):
-        if side.cell.subset:
-            yield f"the {name} run has a subset: {side.cell.samples:,} of {side.cell.total:,} samples"
+    subsets = [subset_note(side.cell) for side in (base, other)]
+    for name, note in {"the base run": subsets[0], "the other run": subsets[1]}.items():
+        if note and subsets[0] != subsets[1]:
+            yield f"{name}: {note}"
+    if subsets[0] and subsets[0] == subsets[1]:
+        yield f"both runs: {subsets[0]}"
     if base.cell.total != other.cell.total:
         yield f"the split has {base.cell.total:,} samples in one run and {other.cell.total:,} in the other"
     made_with = {metric.name: metric.made_with for metric in other.cell.metrics}

@@ -66,7 +66,7 @@ class ComparedRow(NamedTuple):
 
     cell: str
     metric: str
-    count: str
+    samples: str
     base: str
     other: str
     change: str
@@ -89,7 +89,7 @@ def as_text(comparison: Comparison, flips: int) -> str:
     parts = ["\n".join(f"{name}: {visible_line(text)}" for name, text in sides(comparison))]
     if rows:
         parts.append(aligned([_HEADINGS, *rows], set(_HEADINGS) - {*_LEFT_ALIGNED}))
-    parts += ["\n".join(f"{head}: {visible_line(text)}" for head, text in remarks(comparison))]
+    parts += ["\n".join(f"{visible_line(head)}: {visible_line(text)}" for head, text in remarks(comparison))]
     for cell in comparison.cells:
         if shown := [*_flip_lines("+", cell.gained[:flips]), *_flip_lines("-", cell.lost[:flips])]:
             parts.append("\n".join([visible_line(flips_heading(cell)), *shown]))
@@ -230,7 +230,9 @@ def _of_all(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def flips_heading(cell: CellComparison) -> str:
     """Return what a list of a cell's flips is headed by."""
-    return f"{cell_heading(cell)}: {len(cell.gained):,} samples gained in {cell.flipped}, {len(cell.lost):,} lost"
+    return (
+        f"{cell_heading(cell)}: {cell.flipped} of {len(cell.gained):,} rose for the better, of {len(cell.lost):,} fell"
+    )
 
 
 def _flip_lines(mark: str, flips: tuple[Flip, ...]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from kosmos_eval.comparison import CellComparison, Comparison, Flip, MetricCompa
 from kosmos_eval.comparison_report import ComparisonWriter, as_json, as_markdown, as_text
 from kosmos_eval.measurements import Origin
 from kosmos_eval.plugins import Plugins
-from kosmos_eval.reports.html import HTML, render_comparison
+from kosmos_eval.reports.html import render_comparison
 from kosmos_eval.statistics.paired import Difference
 from kosmos_eval.trials import spread_of
 
@@ -53,7 +53,7 @@ COMPARISON = Comparison(
 def test_text_has_a_line_for_each_metric_and_says_what_was_refused() -> None:
     lines = as_text(COMPARISON, 1).splitlines()
     assert lines[:2] == [f"base: runs/a (m, weights {'w' * 12})", f"other: runs/b (n, weights {'v' * 12})"]
-    (row,) = [line for line in lines if " accuracy " in line and line.startswith("toy@mini|0")]
+    (row,) = [line for line in lines if " accuracy " in line and "1,000" in line]
     assert row.split()[2:] == ["1,000", "50.0", "60.0", "+10.0", "[+2.0,", "+18.0]", "0.024", "11.2", "4", "1"]
     (rank,) = [line for line in lines if " mean_rank " in line]
     assert rank.split()[3:8] == ["16.00", "17.00", "+1.00", "[-0.50,", "+2.50]"]
@@ -127,7 +127,6 @@ def test_a_comparison_of_nothing_is_written_too(comparison: Comparison) -> None:
 def test_the_html_report_writes_comparisons_whole(tmp_path: Path) -> None:
     writer = Plugins().report("html")
     assert isinstance(writer, ComparisonWriter)
-    assert writer is HTML
     writer.write_comparison(COMPARISON, tmp_path / "a.html", 5)
     assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == render_comparison(COMPARISON, 5)
