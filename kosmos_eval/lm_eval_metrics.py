@@ -1,8 +1,8 @@
 """lm-eval's metrics of a whole task, as functions of how often each sample counts.
 
-lm-eval makes a number of a list with one item a document. Where the number follows from sums over the documents (means,
-perplexities, F1, Matthews' correlation), each sample's part of the sums is kept: weights of 1 give lm-eval's number, and
-drawn weights its interval. Of any other function only the number itself is known.
+lm-eval makes a number of a list with one item a document. Where the number follows from sums over the documents
+(means, perplexities, F1, Matthews' correlation), each sample's part of the sums is kept: weights of 1 give lm-eval's
+number, and drawn weights its interval. Of any other function only the number itself is known.
 """
 
 from __future__ import annotations

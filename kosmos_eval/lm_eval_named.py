@@ -14,7 +14,7 @@ Deviations:
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import math
@@ -51,7 +51,9 @@ _BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
         **dict.fromkeys(("perplexity", "weighted_perplexity", "bits_per_byte", "ter"), (0.0, math.inf)),
         **dict.fromkeys(("bleu", "chrf", "chrf++"), (0.0, 100.0)),
-        **{"f1": (0.0, 1.0), "matthews_corrcoef": (-1.0, 1.0), "brier_score": (0.0, 2.0)},
+        "f1": (0.0, 1.0),
+        "matthews_corrcoef": (-1.0, 1.0),
+        "brier_score": (0.0, 2.0),
     }
 )
 """Least and greatest value of lm-eval's aggregations; those of others are not known."""
@@ -409,7 +411,7 @@ def _as_text(value: Any) -> object:  # noqa: ANN401  whatever a dataset holds
     match value:
         case bytes():
             return value.hex()
-        case datetime.date() | datetime.time():
+        case dt.date() | dt.time():
             return value.isoformat()
         case Mapping():
             return dict(value)

@@ -30,7 +30,7 @@ _RELIED_ON = (
     "eval_docs",
     "fewshot_context",
 )
-"""Methods of lm-eval's task that we call in their place or do the work of; a class with others would be asked wrongly."""
+"""Methods of lm-eval's task that we do the work of, or rely on; a class with others would be asked wrongly."""
 
 _PICTURES = "run it from Python with KosmosLM, which takes pictures (docs/lm-eval.md)"
 _LOCAL = (
@@ -154,7 +154,7 @@ def _whole(path: str, folders: list[Path], *, only_folders: bool = False) -> str
 
 
 def scoring_digest(recipe: Recipe) -> str:
-    """Return the SHA-256 of what a task's numbers follow from besides its data: lm-eval's version, and the configuration.
+    """Return the SHA-256 of what a task's numbers follow from besides its data: lm-eval's version, its configuration.
 
     A function counts with the whole file that it is in.
     """
@@ -188,7 +188,7 @@ def _code_digest(value: Any) -> str:  # noqa: ANN401  as above
 
 
 def data_provenance(task: Any) -> dict[str, str | None]:  # noqa: ANN401  as above
-    """Return the data that lm-eval read to their version: the hub's commit, or a file's SHA-256, where that is known."""
+    """Return the data that lm-eval read to their version: the hub's commit, or a file's SHA-256, if that is known."""
     found: dict[str, str | None] = {}
     dataset = str(task.config.dataset_path or "")
     files = (task.config.dataset_kwargs or {}).get("data_files")
@@ -219,6 +219,6 @@ def _commit(dataset: Any) -> str | None:  # noqa: ANN401  as above
     for split in splits:
         for each in getattr(split, "cache_files", None) or ():
             name = Path(each["filename"]).parent.name
-            if len(name) == 40 and all(letter in "0123456789abcdef" for letter in name):  # noqa: PLR2004  hex digits of a commit
+            if len(name) == 40 and all(letter in "0123456789abcdef" for letter in name):  # noqa: PLR2004  a commit's digits
                 return name
     return None

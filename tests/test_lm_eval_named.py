@@ -6,11 +6,14 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import lm_eval
 import pytest
+from lm_eval.tasks import TaskManager
 
 from kosmos_eval.config import parse_config
 from kosmos_eval.errors import DataError, RunRefusedError, UnknownNameError, UsageError
 from kosmos_eval.exemplars import ExemplarPool
+from kosmos_eval.model.lm_eval_bridge import KosmosLM
 from kosmos_eval.plan import make_plan
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.run import evaluate, prepare_resumed
@@ -151,7 +154,7 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def _run(folder: Path, *tasks: str, shots: int = 0, **settings: Any) -> RunRecord:
+def _run(folder: Path, *tasks: str, shots: int = 0, processes: int = 1) -> RunRecord:
     names, output = [f"lm_eval:{task}" for task in tasks], folder.parent / f"run{shots}"
     return evaluate(
         tasks=names,
@@ -160,22 +163,17 @@ def _run(folder: Path, *tasks: str, shots: int = 0, **settings: Any) -> RunRecor
         include_path=[str(folder)],
         report=[],
         output_path=output,
-        **settings,
+        processes=processes,
     )
 
 
-def _plan(folder: Path, *tasks: str, **settings: Any) -> Plan:
+def _plan(folder: Path, *tasks: str, **settings: object) -> Plan:
     values = {"tasks": tasks, "include_path": [str(folder)], **settings}
     return make_plan(parse_config(values, "the test"), Plugins([folder]))
 
 
 def _theirs(folder: Path, tasks: Iterable[str], shots: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Return what lm-eval's own evaluation gives with the same weights."""
-    import lm_eval
-    from lm_eval.tasks import TaskManager
-
-    from kosmos_eval.model.lm_eval_bridge import KosmosLM
-
     monkeypatch.chdir(folder)  # where lm-eval looks for data files
     loaded = TaskManager(include_path=str(folder), include_defaults=False).load(list(tasks))
     for task in loaded["tasks"].values():
@@ -323,7 +321,8 @@ def test_what_cannot_be_done_is_refused_by_name(folder: Path, change: tuple[str,
 
 def test_a_class_that_asks_otherwise_is_refused(folder: Path) -> None:
     (folder / "own.yaml").write_text("task: own\nclass: !function own_code.Own\n", encoding="utf-8")
-    code = "from lm_eval.api.task import ConfigurableTask\nclass Own(ConfigurableTask):\n    def fewshot_context(self): ...\n"
+    code = "from lm_eval.api.task import ConfigurableTask\n"
+    code += "class Own(ConfigurableTask):\n    def fewshot_context(self): ...\n"
     (folder / "own_code.py").write_text(code, encoding="utf-8")
     with pytest.raises(UsageError, match="its class Own has its own fewshot_context; run it with lm-eval itself"):
         Plugins([folder]).task("lm_eval:own")
