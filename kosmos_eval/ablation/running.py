@@ -198,7 +198,9 @@ def _finish(prepared: PreparedAblation, records: Mapping[str, RunRecord]) -> Abl
         family=describe_family(spec, family),
         tests=family.tests,
         failed=sum(cell.failed for record in records.values() for cell in record.cells),
-        models={arm: records[run.name].run["model"]["fingerprint"] for arm, run in runs.items() if run.name in records},
+        fingerprints={
+            arm: records[run.name].run["model"]["fingerprint"] for arm, run in runs.items() if run.name in records
+        },
         versions=environment(),
     )
     write_ablation(prepared.folder, spec, prepared.runs, ablation)
