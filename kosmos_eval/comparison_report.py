@@ -230,9 +230,7 @@ def _of_all(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def flips_heading(cell: CellComparison) -> str:
     """Return what a list of a cell's flips is headed by."""
-    return (
-        f"{cell_heading(cell)}: {cell.flipped} of {len(cell.gained):,} rose for the better, of {len(cell.lost):,} fell"
-    )
+    return f"{cell_heading(cell)}, by {cell.flipped}: {len(cell.gained):,} better, {len(cell.lost):,} worse"
 
 
 def _flip_lines(mark: str, flips: tuple[Flip, ...]) -> Iterator[str]:
