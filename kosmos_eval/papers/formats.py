@@ -42,6 +42,9 @@ _LATEX = {
     "'": r"\textquotesingle{}",
     "—": "---",
 }
+_BREAKS = frozenset("/\\_|=<>{}$%&#~^")
+"""Where LaTeX may break what has no spaces, such as a path."""
+
 _LATIN = 0x180
 _ASCII_END = 0x7F
 _FORMULA = frozenset("=+-@\t\r")
@@ -218,8 +221,8 @@ def _latex_sheet(sheet: Sheet) -> Iterator[str]:
     yield "\\par\\smallskip"
     yield "\\begin{minipage}{\\linewidth}\\scriptsize\\raggedright"
     for number, note in enumerate(sheet.notes, start=1):
-        yield f"\\textsuperscript{{{number}}} {_latex(note)}\\par"
-    yield from (f"ours: {_latex(run)}\\par" for run in sheet.runs)
+        yield f"\\textsuperscript{{{number}}} {_latex(note, breaks=True)}\\par"
+    yield from (f"ours: {_latex(run, breaks=True)}\\par" for run in sheet.runs)
     yield f"{_latex(sheet.summary)}. {_latex(LEGEND)}"
     yield "\\end{minipage}"
     yield "\\end{table}"
@@ -253,9 +256,15 @@ def _latex_entry(entry: Entry) -> str:
     return f"{_latex(entry.text)}{marks}"
 
 
-def _latex(value: str) -> str:
-    """Return text as LaTeX that shows just it: letters of other scripts as their numbers."""
-    return "".join(map(_latex_character, visible_line(value)))
+def _latex(value: str, *, breaks: bool = False) -> str:
+    """Return text as LaTeX that shows just it: letters of other scripts as their numbers.
+
+    Args:
+        value: the text.
+        breaks: lines may be broken within paths and the like.
+    """
+    line = visible_line(value)
+    return "".join(_latex_character(each) + ("\\allowbreak{}" if breaks and each in _BREAKS else "") for each in line)
 
 
 def _latex_character(character: str) -> str:
