@@ -2,7 +2,7 @@
 
     python benchmarks/page.py [--run] [--check] [--results FOLDER] [--page FILE]
 
-A topic is every other script here. Each is run in a process of its own, one after the other, and writes a file of
+A topic is every other script here that measures speed. Each is run in a process of its own, one after the other, and writes a file of
 results; the page shows them between its two markers, under the first line of the script's docstring. What stands
 around the markers is written by hand. --check says whether the page has the form that this script gives it.
 """
@@ -20,12 +20,14 @@ from typing import Any
 from bench.measure import HEADER, RESULTS, ROOT, Row, table
 
 _HERE = Path(__file__).parent
+_NO_TOPICS = {Path(__file__).name, "planted.py"}
+"""`planted.py` measures how often the statistics are right, and nothing of speed."""
 BEGIN, END = "<!-- what follows is made by `make bench` -->", "<!-- end of what is made -->"
 
 
 def topics() -> list[Path]:
     """Return the scripts that measure something, by name."""
-    return sorted(path for path in _HERE.glob("*.py") if path.name != Path(__file__).name)
+    return sorted(path for path in _HERE.glob("*.py") if path.name not in _NO_TOPICS)
 
 
 def title(script: Path) -> str:
