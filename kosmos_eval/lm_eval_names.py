@@ -30,7 +30,8 @@ _INSIDE = "::"
 _GLOB = frozenset("*?[")
 _KIND = "task, group or tag of lm-eval"
 _TASK_LINE = re.compile(rb"""^["']?task["']?:[ \t]*(?:"([^"\n]+)"|'([^'\n]+)'|([^\s"'#]+))""", re.MULTILINE)
-_FUNCTION = re.compile(r"!function\s+(\w+)\.")
+_BRINGS = re.compile(rb"^(?:TASKS|MODELS|REPORTS)\s*[:=]", re.MULTILINE)
+"""What a plugin file says (`kosmos_eval.plugins`)."""
 _SPELT_OUT = frozenset({"dataset_path", "doc_to_text", "include", "output_type", "task"})
 """What an item of a group says beside its name when it is spelt out there, and no other file's."""
 _WITHOUT_EFFECT = frozenset({"include", "tag", "task_alias", "task_list"})
@@ -92,9 +93,10 @@ class _Entry:
 
 
 def code_files(folder: Path) -> set[Path]:
-    """Return the Python files of a folder that YAML files beside them name: `!function FILE.NAME`."""
-    files = (each.read_text(encoding="utf-8", errors="replace") for each in folder.glob("*.yaml"))
-    return {folder / f"{name}.py" for text in files for name in _FUNCTION.findall(text)}
+    """Return the Python files that stand beside YAML files and bring no plugins: code of lm-eval's tasks."""
+    if next(folder.glob("*.yaml"), None) is None:
+        return set()
+    return {file for file in folder.glob("*.py") if not _BRINGS.search(file.read_bytes())}
 
 
 class LmEvalNames:

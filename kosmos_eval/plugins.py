@@ -3,7 +3,7 @@
 Built-ins are plugins like any other: each is an entry point in `kosmos_eval.tasks`, `kosmos_eval.models` or
 `kosmos_eval.reports`, and so is what another package adds. `--include-path DIR` adds the files of a folder: each
 `*.py` there, unless its name begins with an underscore, says what it brings in `TASKS`, `MODELS` or `REPORTS`, a tuple.
-Its YAML files are tasks of lm-eval (`lm_eval:NAME`), and what they name as `!function FILE.NAME` is code of theirs.
+Its YAML files are tasks of lm-eval (`lm_eval:NAME`); a Python file beside them that says nothing of it is their code.
 
 Names are known without importing anything; a plugin is imported, and checked, when it is first asked for. A name
 that two plugins claim is an error that names both.
