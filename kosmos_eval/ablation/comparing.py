@@ -166,5 +166,8 @@ def _reasons(found: CellComparison, cell: CellResult) -> Sequence[str]:
     """Return why a difference is missing, or what to know of it."""
     refused = [f"not comparable: {reason}" for reason in found.reasons or found.refused]
     missing = [found.missing[found.headline]] if found.headline in found.missing else []
+    own = (
+        ["compared by the mean of the samples' own values"] if found.main is not None and found.main.own_values else []
+    )
     failed = [failed_note(cell)] if cell.failed else []
-    return [*refused, *missing, *failed]
+    return [*refused, *missing, *own, *failed]
