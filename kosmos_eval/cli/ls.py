@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 @click.command(short_help="List tasks, groups of tasks, models, controls or runs.")
 @click.argument("what", type=click.Choice(["tasks", "groups", "models", "controls", "runs"]), default="tasks")
 @click.option(
-    "--include_path", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder with plugin files, or YAML files of lm-eval."
+    "--include_path",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder with plugin files, or YAML files of lm-eval.",
 )
 @click.option(
     "--runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the runs.  [default: runs]"
@@ -57,7 +61,7 @@ def _plugins(what: str, include_path: tuple[Path, ...]) -> list[tuple[str, str]]
 
 
 def _lm_eval(plugins: Plugins) -> list[tuple[str, str]]:
-    """Return the tasks of the given folders' YAML files, and how to run those of lm-eval, which are too many to list."""
+    """Return the tasks of the given folders' YAML files, and how to run lm-eval's own, which are too many to list."""
     from kosmos_eval.lm_eval_names import PREFIX
 
     own = [(f"{PREFIX}{name}", "a text task of the folder's YAML files") for name in plugins.lm_eval.included()]
