@@ -81,13 +81,12 @@ def measure_run(record: RunRecord) -> MeasuredRun:
     """Return what a gate needs to know of a finished run.
 
     Raises:
-        DataError: the samples cannot be read, a key is there twice, or a value is not a number.
+        DataError: the samples cannot be read, or do not fit the results.
     """
     timings = record.run.get("timings", {})
     cells = []
     for cell in record.cells:
         measurements = read_measurements(record, cell)
-        check_measurements(measurements, record.folder)
         cells.append(MeasuredCell(measurements, answers_digest(measurements), _speed(timings.get(cell.name))))
     origin = cells[0].measurements.origin if cells else Origin(str(record.folder))
     memory = record.run.get("model", {}).get("facts", {}).get("peak_memory")
@@ -104,7 +103,7 @@ def answers_digest(measurements: Measurements) -> str:
     return digest_lines(json.dumps(pair) for pair in pairs)
 
 
-def check_measurements(measurements: Measurements, path: Path) -> None:
+def _check(measurements: Measurements, path: Path) -> None:
     """Raise unless every sample is there once and every value is a finite number.
 
     Raises:
@@ -191,7 +190,7 @@ def _cell_to_json(measured: MeasuredCell) -> dict[str, Any]:
             "asked": _packed("".join(each.asked)),
             "cluster_names": _packed(names),
             "clusters": _packed([numbers[name] for name in each.clusters]),
-            "measured": _packed(each.measured),
+            "unscored": _packed(sorted({*range(len(each.keys))} - {*each.measured})),
             "failed": _packed(sorted(each.failed)),
         },
         "values": {name: _packed(column) for name, column in each.values.items()},
@@ -229,7 +228,7 @@ def read_baseline(path: Path) -> MeasuredRun:
         message = f"{path}: is damaged ({type(error).__name__}: {error}); make it anew with: kosmos-eval baseline save"
         raise DataError(message) from error
     for each in cells:
-        check_measurements(each.measurements, path)
+        _check(each.measurements, path)
     return MeasuredRun(path, origin, cells, memory)
 
 
@@ -254,7 +253,7 @@ def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:
             name: weighed_of(Kept(each["form"], statistics[each["statistics"]]))
             for name, each in values["corpus"].items()
         },
-        measured=tuple(_unpacked(columns["measured"])),
+        measured=tuple(sorted({*range(len(keys))} - {*_unpacked(columns["unscored"])})),
         failed=frozenset(_unpacked(columns["failed"])),
         asked=_split(_unpacked(columns["asked"]), len(keys)),
         unkept=values["unkept"],
