@@ -2,9 +2,9 @@
 
     python benchmarks/page.py [--run] [--check] [--results FOLDER] [--page FILE]
 
-A topic is every other script here that measures speed. Each is run in a process of its own, one after the other, and writes a file of
-results; the page shows them between its two markers, under the first line of the script's docstring. What stands
-around the markers is written by hand. --check says whether the page has the form that this script gives it.
+A topic is every other script here that measures speed. Each is run in a process of its own, one after the other, and
+writes a file of results; the page shows them between its two markers, under the first line of the script's docstring.
+What stands around the markers is written by hand. --check says whether the page has the form that this script gives it.
 """
 
 from __future__ import annotations
