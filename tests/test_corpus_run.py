@@ -6,10 +6,12 @@ import json
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from kosmos_eval.errors import PluginError
+from kosmos_eval.measurements import read_measurements
 from kosmos_eval.record import load
 from kosmos_eval.run import evaluate, rescore
 from kosmos_eval.table import results_table
@@ -168,3 +170,15 @@ def test_a_task_without_the_method_for_its_metrics_is_malformed(tmp_path: Path) 
     (tmp_path / "rhymes.py").write_text(dedent(TASK).replace("score_corpus", "score_together"), encoding="utf-8")
     with pytest.raises(PluginError, match="expected a method score_corpus, as ease, meteor belong to all samples"):
         evaluate(tasks="rhymes", include_path=[str(tmp_path)], output_path=tmp_path / "run")
+
+
+def test_what_the_metrics_are_made_of_is_in_the_record(rhymes: RunRecord) -> None:
+    found = read_measurements(rhymes, rhymes.cells[0])
+    assert {*found.corpus} == {"ease"}
+    weights = np.zeros((1, 69))
+    weights[0, :3] = 1
+    assert found.corpus["ease"].values(weights) == pytest.approx([0.1])
+    assert (len(found.measured), found.keys[5] in {found.keys[place] for place in found.measured}) == (69, False)
+    assert found.unkept == {"meteor": "METEOR needs Java: install one"}
+    assert all(len(digest) == 64 for digest in found.asked)
+    assert len({*found.asked}) == 70
