@@ -26,6 +26,7 @@ from kosmos_eval.errors import IncompleteRunError, RunInterruptedError, RunRefus
 from kosmos_eval.failures import require_complete
 from kosmos_eval.fingerprint import environment
 from kosmos_eval.plugins import Plugins
+from kosmos_eval.processes.joined import joined_size
 from kosmos_eval.progress import Progress
 from kosmos_eval.record import RunRecord, load
 from kosmos_eval.run import execute as execute_run
@@ -71,6 +72,7 @@ def prepare(spec: Spec, folder: Path) -> PreparedAblation:
         UsageError: the spec cannot be carried out, or the folder holds something already.
         DataError: data or a checkpoint cannot be read.
     """
+    _refuse_launcher()
     if folder.exists() and not folder.is_dir():
         message = f"expected --output_path {folder} to be a folder or a new name, got a file"
         raise UsageError(message)
@@ -97,6 +99,7 @@ def prepare_resumed(folder: Path, overrides: Mapping[str, Any]) -> PreparedAblat
         RunRefusedError: the spec, or a run's weights, data, prompts or scorer changed; the message names which.
         DataError: the folder holds no ablation, or one that cannot be read.
     """
+    _refuse_launcher()
     written = read_ablation(folder)
     before = parse_spec(written["spec"], str(folder / ABLATION))
     known = {
@@ -112,6 +115,15 @@ def prepare_resumed(folder: Path, overrides: Mapping[str, Any]) -> PreparedAblat
         if run.config is not None
     }
     return _checked(PreparedAblation(folder, spec, runs, ready))
+
+
+def _refuse_launcher() -> None:
+    if (size := joined_size()) > 1:
+        message = (
+            f"expected one process, which starts others with --processes, got {size} of a launcher; each run of an "
+        )
+        message += "ablation can be made under it with kosmos-eval run, and compared with kosmos-eval compare"
+        raise UsageError(message)
 
 
 def _left(config: RunConfig, folder: Path, changed: Mapping[str, Any]) -> Prepared | RunRecord:

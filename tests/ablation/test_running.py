@@ -155,6 +155,17 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_done(made: Made, t
         prepare(spec, tmp_path / "notes")
 
 
+def test_a_launchers_processes_are_not_taken_for_ones_own(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(UsageError, match="expected one process, which starts others with --processes, got 2"):
+        prepare(parse_spec(made.asked, "here"), tmp_path / "abl")
+    with pytest.raises(UsageError, match="got 2 of a launcher"):
+        prepare_resumed(made.ablation.folder, {})
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
@@ -170,7 +181,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_done(made: Made, t
 def test_what_cannot_be_compared_is_refused_before_a_model_is_loaded(
     made: Made, tmp_path: Path, changes: dict[str, Any], error: type[Exception], words: str
 ) -> None:
-    values = {"tasks": ["letters", "words"], "shots": [0, 2], "settings": {}, "groups": []}
+    values = {"arms": ["scripted", "knowing"], "tasks": ["letters", "words"], "shots": [0, 2]}
     with pytest.raises(error, match=words):
         ablate(**{**values, "include_path": made.asked["include_path"], **changes}, output_path=tmp_path / "none")
     assert not (tmp_path / "none").exists()
