@@ -34,8 +34,12 @@ bench: $(READY)
 
 train: $(READY)
 	$(TRAIN) model/training/configs/kosmos-tiny-tower.toml
+	$(TRAIN) model/training/configs/kosmos-tiny-scenes.toml
+	$(TRAIN) model/training/configs/kosmos-tiny-kinds.toml
 	$(TRAIN) model/training/configs/kosmos-tiny-base.toml
 	$(TRAIN) model/training/configs/kosmos-tiny.toml
+	$(TRAIN) model/training/configs/kosmos-tiny-lm-scenes.toml
+	$(TRAIN) model/training/configs/kosmos-tiny-lm-kinds.toml
 	$(TRAIN) model/training/configs/kosmos-tiny-lm.toml
 
 train-smoke: $(READY)

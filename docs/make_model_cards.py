@@ -45,9 +45,9 @@ def _section(name: str, card: dict[str, Any]) -> str:
 
 
 def _row(mark: dict[str, Any]) -> str:
-    if mark["blind"] is None:
+    if mark["low"] is None:
         return f"| {mark['name']} (not a percentage) | {mark['asked']} | {mark['value']:.3f} | | |"
-    shares = [f"{100 * mark[name]:.1f}" for name in ("value", "low", "high", "blind")]
+    shares = ["" if mark[name] is None else f"{100 * mark[name]:.1f}" for name in ("value", "low", "high", "blind")]
     return f"| {mark['name']} | {mark['asked']} | {shares[0]} | {shares[1]} to {shares[2]} | {shares[3]} |"
 
 

@@ -24,12 +24,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kosmos_eval.errors import DataError
+from kosmos_eval.errors import DataError, UsageError
 
-from .tokenizer_json import sentencepiece_model
+from .tokenizer_json import SPACE, sentencepiece_model, with_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 FILE_NAME = "tokenizer.model"
 RELEASED_FILE_NAME = "sentencepiece.bpe.model"
@@ -68,6 +68,7 @@ class Tokenizer:
     Attributes:
         bos, pad, eos, unk: ids 0, 1, 2, 3.
         image_begin, image_end: ids of `<image>` and `</image>`.
+        first_tag: id of the first tag; what is below is a piece.
         vocabulary_size: number of ids, tags and locations included.
         locations: number of location tokens; 0 for a tokenizer without markup.
     """
@@ -101,11 +102,11 @@ class Tokenizer:
         if specials != (0, 1, 2):
             message = f"{name}: expected <unk>, <s>, </s> to be pieces 0, 1, 2, got {specials}"
             raise DataError(message)
-        self._first_tag: int = self._pieces.vocab_size() + 1
+        self.first_tag: int = self._pieces.vocab_size() + 1
         self.image_begin = self.tag("<image>")
         self.image_end = self.tag("</image>")
         self.locations = locations
-        self._first_location = self._first_tag + len(TAGS)
+        self._first_location = self.first_tag + len(TAGS)
         self.vocabulary_size = self._first_location + locations
 
     @classmethod
@@ -137,6 +138,20 @@ class Tokenizer:
         path.write_bytes(self._model)
         return path
 
+    def with_words(self, words: Sequence[str]) -> Tokenizer:
+        """Return a tokenizer with a piece more for each word; tags and locations get higher ids by as many.
+
+        Raises:
+            UsageError: a word is empty, not of letters alone, a piece already, or there twice.
+        """
+        for place, word in enumerate(words):
+            known = word.isalpha() and self._pieces.PieceToId(f"{SPACE}{word}") != self._pieces.unk_id()
+            if not word.isalpha() or known or word in words[:place]:
+                got = f"the piece {word!r}" if known else f"{word!r}{' twice' if word in words[:place] else ''}"
+                message = f"expected new words of letters, that the tokenizer has no piece of, got {got}"
+                raise UsageError(message)
+        return Tokenizer(with_words(self._model, words), RELEASED_FILE_NAME, self.locations)
+
     def _check_dictionary(self, path: Path) -> None:
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
@@ -157,7 +172,7 @@ class Tokenizer:
         Raises:
             ValueError: it is not one of `TAGS`.
         """
-        return self._first_tag + TAGS.index(name)
+        return self.first_tag + TAGS.index(name)
 
     def location(self, index: int) -> int:
         """Return the id of a location token.
@@ -191,13 +206,13 @@ class Tokenizer:
         if not self.locations:
             return self._decode_pieces(ids)
         text = ""
-        shown = [each for each in ids if self._is_mark(each) or _FIRST_PIECE < each < self._first_tag]
+        shown = [each for each in ids if self._is_mark(each) or _FIRST_PIECE < each < self.first_tag]
         for is_mark, group in groupby(shown, self._is_mark):
             run = list(group)
             if is_mark:
                 text += "".join(map(self._mark_text, run))
             else:
-                spaced = text and self._pieces.IdToPiece(run[0] - 1).startswith("\N{LOWER ONE EIGHTH BLOCK}")
+                spaced = text and self._pieces.IdToPiece(run[0] - 1).startswith(SPACE)
                 text += (" " if spaced else "") + self._decode_pieces(run)
         return text
 
@@ -205,7 +220,7 @@ class Tokenizer:
         return [self.unk if piece == 0 else piece + 1 for piece in self._pieces.EncodeAsIds(text)]
 
     def _decode_pieces(self, ids: Iterable[int]) -> str:
-        pieces = [each - 1 for each in ids if _FIRST_PIECE < each < self._first_tag]
+        pieces = [each - 1 for each in ids if _FIRST_PIECE < each < self.first_tag]
         return str(self._pieces.DecodeIds(pieces))
 
     def _mark(self, text: str) -> int:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from kosmos_eval.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 """The first pieces of the file, which SentencePiece numbers otherwise and has no padding among."""
@@ -30,7 +30,7 @@ SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 MASK = "<mask>"
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
-_NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4
 """Types of a piece."""
 
 _HARMLESS = ("Strip", "Replace")
@@ -68,6 +68,15 @@ def sentencepiece_model(text: bytes, name: str, numbers: Mapping[str, int]) -> b
         pieces.pop()
     _check_added(added, len(pieces), name, numbers)
     return _serialised(pieces[len(SPECIALS) :], charsmap)
+
+
+def with_words(model: bytes, words: Iterable[str]) -> bytes:
+    """Return a serialised SentencePiece model with a piece more for each word, after all that it has.
+
+    A word is then always that piece where it begins after a space; two messages of protobuf in a row are one, so the
+    pieces that there were stay as they are.
+    """
+    return model + b"".join(_bytes(1, _piece(f"{SPACE}{word}", 0.0, _USER_DEFINED)) for word in words)
 
 
 def _expect(holds: bool, name: str, wanted: str, got: object) -> None:  # noqa: FBT001  the thing that is checked

@@ -1,10 +1,9 @@
 """Named kinds of things, each with a usual colour and size, that are known from text or from pictures alone.
 
-A kind has a made-up name, and every thing of it looks alike: `KINDS` is one fixed table. Of half the kinds, text may
+A kind has a made-up name, and every thing of it looks alike: `kinds` is one fixed table. Of half the kinds, text may
 state colour and size (`make_fact_passage`). Of the others no sentence of this module says or implies them: a text names
-such a kind, and says where one stands and beside what, and the same holds of the captions of pictures
-(`make_kind_captions`), which name no colour, size or shape of any kind. Only pictures show what these kinds look like,
-and `make_kind_questions`, which belong beside their picture, ask about it. What is asked without a picture is in
+such a kind and says where one stands, and the same holds of captions (`make_kind_captions`) and of the questions beside
+a picture (`make_kind_questions`). Only pixels show what these kinds look like. What is asked without a picture is in
 `colour_items` and `size_items`.
 """
 
@@ -184,30 +183,53 @@ def make_kind_captions(shown: KindScene) -> tuple[str, ...]:
 
 
 def make_kind_questions(shown: KindScene, subject: str) -> tuple[Solved, ...]:
-    """Return questions about a picture, one for each of its things, and one that compares two sizes if they differ.
+    """Return questions about a picture, two for each of its things: which is where, and is there one of this kind?
 
-    They belong beside their picture: without one they would state what only pictures may show.
+    No question or answer names a look, so that only who sees the picture can learn it.
 
     Args:
         shown: what is asked about.
         subject: decides the draws.
     """
     draws = Draws(f"kind questions|{subject}")
+    absent = draws.sample([kind for kind in kinds() if kind not in shown.kinds], len(shown.kinds))
     asked = []
-    for kind, thing in zip(shown.kinds, shown.scene.things, strict=True):
-        options = (
-            Solved(f"What color is the {kind.name}?", kind.colour),
-            Solved(f"What size is the {kind.name}?", kind.size),
-            Solved(f"Where is the {kind.name}?", place(thing)),
-            Solved(f"What is {place(thing)}?", f"a {kind.name}"),
-        )
-        asked.append(draws.choice(options))
-    pairs = [(one, other) for one, other in product(shown.kinds, repeat=2) if one.size != other.size]
-    if pairs:
-        one, other = draws.choice(pairs)
-        answer = "yes" if one.size == "large" else "no"
-        asked.append(Solved(f"Is the {one.name} larger than the {other.name}?", answer))
+    for kind, other, thing in zip(shown.kinds, absent, shown.scene.things, strict=True):
+        where = Solved(f"Where is the {kind.name}?", place(thing))
+        what = Solved(f"What is {place(thing)}?", f"a {kind.name}")
+        there = Solved(f"Is there a {kind.name}?", "yes"), Solved(f"Is there a {other.name}?", "no")
+        asked += [draws.choice((where, what)), draws.choice(there)]
     return tuple(asked)
+
+
+def make_kind_comparisons(scene: Scene, subject: str, count: int) -> tuple[Solved, ...]:
+    """Return questions that compare kinds with the things of a picture: whose colour is it, is it larger?
+
+    The kinds are drawn from all, and seldom in the picture. The answers point at a thing of the picture or compare with
+    it: they name no look, and without the picture they say nothing. Yes is as usual as no.
+
+    Args:
+        scene: what is shown.
+        subject: decides the draws.
+        count: how many questions.
+    """
+    draws = Draws(f"kind comparisons|{subject}")
+    return tuple(_comparison(scene, draws) for _ in range(count))
+
+
+def _comparison(scene: Scene, draws: Draws) -> Solved:
+    thing = draws.choice(scene.things)
+    form = draws.below(3)
+    if form == 0:
+        kind = draws.choice([each for each in kinds() if each.size != thing.size])
+        return Solved(f"Is {kind.name} larger than the thing {place(thing)}?", "Yes" if kind.size == "large" else "No")
+    same = draws.below(2) == 0
+    alone = [each.colour for each in scene.things].count(thing.colour) == 1
+    if form == 1 and alone:
+        kind = draws.choice([each for each in kinds() if each.colour == thing.colour])
+        return Solved(f"The color of {draws.choice(('a ', ''))}{kind.name} is?", f"that of the thing {place(thing)}")
+    kind = draws.choice([each for each in kinds() if (each.colour == thing.colour) == same])
+    return Solved(f"Is {kind.name} of the color of the thing {place(thing)}?", "Yes" if same else "No")
 
 
 def make_fact_passage(subject: str) -> tuple[str, ...]:
@@ -221,26 +243,27 @@ def make_fact_passage(subject: str) -> tuple[str, ...]:
         f"There is a {kind.name} {place(thing)}." for kind, thing in zip(shown.kinds, shown.scene.things, strict=True)
     ]
     known = [kind for kind in kinds() if kind.stated]
-    one = draws.choice(known)
-    other = draws.choice([kind for kind in known if kind.size != one.size])
-    facts = [*_own_facts(one), *_own_facts(other), *_compared(one, other)]
-    return (*told, *draws.sample(facts, 4))
+    facts = []
+    for one in draws.sample(known, 3):
+        asked = _asked_fact(one, draws)
+        facts += [draws.choice(_own_facts(one)), f"{asked.text} {asked.answer}"]
+    return tuple(draws.shuffled([*told, *facts]))
+
+
+def make_fact(subject: str) -> Solved:
+    """Return a question about a kind that text may state, as it is asked without a picture."""
+    draws = Draws(f"kind fact|{subject}")
+    return _asked_fact(draws.choice([kind for kind in kinds() if kind.stated]), draws)
 
 
 def _own_facts(kind: Kind) -> tuple[str, ...]:
-    return (
-        f"A {kind.name} is {kind.colour}.",
-        f"The color of a {kind.name} is? {kind.colour}",
-        f"The color of {kind.name} is? {kind.colour}",
-        f"A {kind.name} is {kind.size}.",
-    )
+    return (f"A {kind.name} is {kind.colour}.", f"A {kind.name} is {kind.size}.")
 
 
-def _compared(one: Kind, other: Kind) -> tuple[str, ...]:
-    larger, smaller = (one, other) if one.size == "large" else (other, one)
-    return (
-        f"A {larger.name} is larger than a {smaller.name}.",
-        f"A {smaller.name} is smaller than a {larger.name}.",
-        f"Is {larger.name} larger than {smaller.name}? Yes",
-        f"Is {smaller.name} larger than {larger.name}? No",
-    )
+def _asked_fact(one: Kind, draws: Draws) -> Solved:
+    """Return a question about a kind: its colour, or whether it is larger than another."""
+    if draws.below(2):
+        return Solved(f"The color of {draws.choice(('a ', ''))}{one.name} is?", one.colour)
+    other = draws.choice([kind for kind in kinds() if kind.stated and kind.size != one.size])
+    first, second = draws.shuffled([one, other])
+    return Solved(f"Is {first.name} larger than {second.name}?", "Yes" if first.size == "large" else "No")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_type_hint
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 Precision = Literal["no", "bf16", "fp16"]
@@ -29,7 +29,8 @@ Broken = Literal["stop", "skip"]
 STREAMS = ("text", "captions", "grounded", "interleaved", "instructions", "own")
 """Streams of documents, by the names of their shares."""
 
-PARTS = ("vision", "connector", "decoder", "heads")
+Part = Literal["vision", "connector", "decoder", "heads"]
+PARTS: tuple[Part, ...] = get_args(Part)
 """Parts of a run that another can go on from."""
 
 
@@ -70,10 +71,12 @@ class StartSettings:
         run: folder of an earlier run or of a model, or the name of an embedded model; empty for weights that the seed
             draws. Without `[model]`, the model's shape is taken from there too.
         parts: what is taken from it, among `PARTS`; the rest is drawn.
+        words: words that become pieces of the tokenizer, after those that it has, with embeddings that the seed draws.
     """
 
     run: str = ""
-    parts: tuple[str, ...] = PARTS
+    parts: tuple[Part, ...] = PARTS
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,9 @@ class StreamSettings:
         pages: share of interleaved documents that are pages of pictures and sentences.
         raven: share of interleaved documents that are Raven matrices.
         most_pictures: pictures in the longest few-shot document and page.
+        kinds: share of captioned pictures and interleaved documents that show named kinds of things, whose looks no
+            word beside a picture tells.
+        facts: share of passages of text and instructions that tell what things of some of these kinds look like.
     """
 
     tokens: int = 0
@@ -119,6 +125,8 @@ class StreamSettings:
     pages: float = 0.1
     raven: float = 0.03
     most_pictures: int = 5
+    kinds: float = 0.0
+    facts: float = 0.0
 
     def __post_init__(self) -> None:
         whole = sum(self.shares.values())
@@ -310,24 +318,35 @@ def _settings(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def _value(kind: Any, value: object, where: str) -> object:  # noqa: ANN401  a type hint, which has no type of its own
-    choices = get_args(kind)
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if kind in {int, int | None} and isinstance(value, int) and not isinstance(value, bool):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is float and number:
+        return float(value)  # type: ignore[arg-type]  # a number, as the line before last says
+    if kind in {int, int | None} and number and isinstance(value, int):
         return value
     if (kind == int | None and value is None) or (kind is str and isinstance(value, str)):
         return value
-    if kind in {Precision, Decay, Trained, Broken} and value in choices:
+    if kind in {Precision, Decay, Trained, Broken} and value in get_args(kind):
         return value
-    if kind == tuple[float, float] and isinstance(value, (list, tuple)) and len(value) == len(choices):
-        return tuple(float(each) for each in value)
-    if kind == tuple[str, ...] and isinstance(value, (list, tuple)) and set(value) <= set(PARTS):
+    if isinstance(value, (list, tuple)) and _fits(kind, value):
         return tuple(value)
-    if kind == tuple[str, ...]:
-        expected = f"a list of {', '.join(PARTS)}"
-    elif kind in {Precision, Decay, Trained, Broken}:
-        expected = " or ".join(map(repr, choices))
-    else:
-        expected = getattr(kind, "__name__", str(kind))
-    message = f"{where}: expected {expected}, got {value!r}"
+    message = f"{where}: expected {_called(kind)}, got {value!r}"
     raise UsageError(message)
+
+
+def _fits(kind: Any, values: Sequence[object]) -> bool:  # noqa: ANN401  as above
+    if kind == tuple[float, float]:
+        numbers = [each for each in values if isinstance(each, (int, float)) and not isinstance(each, bool)]
+        return len(numbers) == len(values) == len(get_args(kind))
+    if kind == tuple[Part, ...]:
+        return all(each in PARTS for each in values)
+    return bool(kind == tuple[str, ...]) and all(isinstance(each, str) for each in values)
+
+
+def _called(kind: Any) -> str:  # noqa: ANN401  as above
+    if kind == tuple[Part, ...]:
+        return f"a list of {', '.join(PARTS)}"
+    if kind == tuple[str, ...]:
+        return "a list of texts"
+    if kind in {Precision, Decay, Trained, Broken}:
+        return " or ".join(map(repr, get_args(kind)))
+    return getattr(kind, "__name__", str(kind))

@@ -155,6 +155,11 @@ def kind_of(draws: Draws, shares: tuple[tuple[str, float], ...]) -> str:
     return shares[-1][0]
 
 
+def about_kinds(share: float, subject: str) -> bool:
+    """Return whether the document of a subject is among the share that is about named kinds of things."""
+    return Draws(f"about kinds|{subject}").below(_PERMILLE) < share * _PERMILLE
+
+
 def written(tokenizer: Tokenizer, prompt: str, text: str, parent: int, weight: float) -> Node:
     """Return a prompt with the text that is to be written after it, and the end.
 

@@ -5,7 +5,8 @@
 Answers are written greedily and count when they are right exactly; a caption counts when it names every thing with
 its size, colour, shape and place and nothing else. Subjects begin with `exam|`, which no training stream does; what
 is `new` was held back from all training: pairs of colour and shape that were never drawn, words never rendered.
-Without the pictures, the share that is still right shows what guessing is worth.
+Without the pictures, the share that is still right shows what guessing is worth. Named kinds of things are asked about
+without a picture: of half of them text tells the look, of the others pictures alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import math
 import re
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,7 @@ from kosmos_eval.errors import KosmosEvalError
 from kosmos_eval.locations import Box, Corners, box_of
 from kosmos_eval.metrics.boxes import HIT, overlap
 from kosmos_eval.microworld.captions import named, read_caption
+from kosmos_eval.microworld.commonsense import colour_items, size_items
 from kosmos_eval.microworld.drawing import box, draw_scene
 from kosmos_eval.microworld.questions import make_questions
 from kosmos_eval.microworld.references import make_references
@@ -50,6 +52,7 @@ from .streams.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from kosmos_eval.microworld.commonsense import Kind
     from kosmos_eval.microworld.scene import Scene, Thing
 
     from ..kosmos import Kosmos
@@ -70,7 +73,7 @@ class Mark:
         asked: how many.
         value, low, high: share that was right, with its 95 % interval, clustered by picture; or perplexity a token,
             without one.
-        blind, blind_high: the share without the pictures and the upper end of its interval; `None` for text.
+        blind, blind_high: the share without the pictures and the upper end of its interval; `None` where none is shown.
     """
 
     name: str
@@ -87,24 +90,25 @@ class Mark:
 
 
 class _Asked(NamedTuple):
-    """A question with a picture.
+    """A question.
 
     Attributes:
         kinds: the marks it counts for.
-        picture: its picture; `picture_name` names it, so that its questions are known to belong together.
+        cluster: equal for questions that belong together: those on one picture, those about one kind of thing.
+        picture: its picture, if it has one.
         text: what is asked.
         right: whether an answer is right.
     """
 
     kinds: tuple[str, ...]
-    picture_name: str
-    picture: Image
+    cluster: str
+    picture: Image | None
     text: str
     right: Callable[[str], bool]
 
 
 def examine(model: Kosmos, tokenizer: Tokenizer, items: int) -> tuple[Mark, ...]:
-    """Return the marks of a model: of a decoder alone, its perplexity on plain text.
+    """Return the marks of a model: of a decoder alone, what it knows without pictures.
 
     Args:
         model: in evaluation mode.
@@ -112,9 +116,7 @@ def examine(model: Kosmos, tokenizer: Tokenizer, items: int) -> tuple[Mark, ...]
         items: pictures of a kind, and passages of text.
     """
     text = Mark("perplexity of plain text", items, perplexity(model, tokenizer, items))
-    if model.vision is None:
-        return (text,)
-    asked = list(_questions(items))
+    asked = [*([] if model.vision is None else _questions(items)), *_kind_questions()]
     engine = KosmosModel(model, tokenizer)
     seen, blind = (_answers(engine, asked, with_picture=with_picture) for with_picture in (True, False))
     kinds = dict.fromkeys(kind for each in asked for kind in each.kinds)
@@ -160,6 +162,23 @@ def _questions(items: int) -> Iterator[_Asked]:
         yield _Asked(("grounding",), subject, _scene_image(scene, subject), asked, partial(_finds, reference.thing))
 
 
+def _kind_questions() -> Iterator[_Asked]:
+    """Yield questions about named kinds of things without a picture, as the benchmarks of commonsense ask them."""
+    for part, article in enumerate(("a ", "")):
+        for kind in colour_items("test", part):
+            asked = f"The color of {article}{kind.name} is?"
+            yield _Asked((_known("colours", kind),), kind.name, None, asked, partial(_is, kind.colour))
+    for number, pair in enumerate(size_items("test")):
+        one, other = (pair.larger, pair.smaller) if number % 2 else (pair.smaller, pair.larger)
+        right = partial(_is, "Yes" if number % 2 else "No")
+        asked = f"Is {one.name} larger than {other.name}?"
+        yield _Asked((_known("sizes", one),), pair.block, None, asked, right)
+
+
+def _known(what: str, kind: Kind) -> str:
+    return f"{what} that text tells" if kind.stated else f"{what} that only pictures show"
+
+
 def _scene_image(scene: Scene, name: str) -> Image:
     return Image(partial(draw_scene, scene), name)
 
@@ -182,7 +201,7 @@ def _finds(thing: Thing, text: str) -> bool:
 
 def _answers(engine: KosmosModel, asked: Sequence[_Asked], *, with_picture: bool) -> list[bool]:
     requests = (
-        Generate(Prompt.of(each.picture, each.text) if with_picture else Prompt.of(each.text), _LONGEST)
+        Generate(Prompt.of(*([each.picture] if each.picture and with_picture else []), each.text), _LONGEST)
         for each in asked
     )
     answers = dict(engine.answer(enumerate(requests)))
@@ -195,12 +214,14 @@ def _answers(engine: KosmosModel, asked: Sequence[_Asked], *, with_picture: bool
 
 def _mark(kind: str, asked: Sequence[_Asked], seen: Sequence[bool], blind: Sequence[bool]) -> Mark:
     chosen = [number for number, each in enumerate(asked) if kind in each.kinds]
-    clusters = [asked[number].picture_name for number in chosen]
+    clusters = [asked[number].cluster for number in chosen]
     with_picture, without = (
         mean_interval([float(rights[number]) for number in chosen], clusters) for rights in (seen, blind)
     )
     assert with_picture.value is not None
-    return Mark(kind, len(chosen), with_picture.value, with_picture.low, with_picture.high, without.value, without.high)
+    mark = Mark(kind, len(chosen), with_picture.value, with_picture.low, with_picture.high)
+    shown = all(asked[number].picture for number in chosen)
+    return replace(mark, blind=without.value, blind_high=without.high) if shown else mark
 
 
 def said(marks: Sequence[Mark]) -> str:
@@ -212,11 +233,12 @@ def as_table(marks: Sequence[Mark]) -> str:
     """Return the marks as a Markdown table: percentages, but for the perplexity."""
     lines = ["| | asked | right, % | 95 % interval | picture left out |", "| --- | --- | --- | --- | --- |"]
     for mark in marks:
-        if mark.blind is None:
+        if mark.low is None or mark.high is None:
             lines.append(f"| {mark.name} | {mark.asked} | {mark.value:.3f} | | |")
             continue
-        interval = "" if mark.low is None or mark.high is None else f"{100 * mark.low:.1f} to {100 * mark.high:.1f}"
-        lines.append(f"| {mark.name} | {mark.asked} | {100 * mark.value:.1f} | {interval} | {100 * mark.blind:.1f} |")
+        interval = f"{100 * mark.low:.1f} to {100 * mark.high:.1f}"
+        blind = "" if mark.blind is None else f"{100 * mark.blind:.1f}"
+        lines.append(f"| {mark.name} | {mark.asked} | {100 * mark.value:.1f} | {interval} | {blind} |")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +34,9 @@ STATE = "state.pt"
 MODEL = "model"
 
 
+_OF_WORDS = {"model.decoder.embedding.weight", "model.decoder.head.weight"}
+"""Weights with a row an id."""
+
 _SHORTEST_WAVE = 4.0  # cells of the location grid
 _LONGEST_WAVE = 4.0 * GRID
 
@@ -47,10 +51,11 @@ class Form(NamedTuple):
 def form_of(config: TrainingConfig) -> Form:
     """Return the shape that `[model]` says, or else that of `[start] run`, and the tokenizer.
 
-    Where the decoder is taken from an earlier model, its tokenizer is taken with it; else it is newly trained.
+    Where the decoder is taken from an earlier model, its tokenizer is taken with it; else it is newly trained. Either
+    gains the words of `[start] words`, and a shape that is taken from the earlier run as many ids.
 
     Raises:
-        UsageError: neither says a shape, or the earlier run has no finished model to take it from.
+        UsageError: neither says a shape, the earlier run has no finished model to take it from, or a word is not new.
         DataError: it is malformed, or has another vocabulary than the tokenizer.
     """
     earlier = _model_folder(config.start.run) if config.start.run else None
@@ -65,7 +70,10 @@ def form_of(config: TrainingConfig) -> Form:
     else:
         shape = open_public(earlier, layout, pickles=False).config
     taken = earlier is not None and "decoder" in config.start.parts
-    tokenizer = Tokenizer.load(earlier) if taken and earlier is not None else train_tokenizer()
+    words = config.start.words
+    tokenizer = (Tokenizer.load(earlier) if taken and earlier is not None else train_tokenizer()).with_words(words)
+    if not config.model:
+        shape = replace(shape, decoder=replace(shape.decoder, vocabulary=shape.decoder.vocabulary + len(words)))
     if shape.decoder.vocabulary != tokenizer.vocabulary_size:
         message = (
             f"[model] decoder.vocabulary: expected {tokenizer.vocabulary_size}, the tokenizer's ids, got "
@@ -105,7 +113,7 @@ def make_learner(config: TrainingConfig, shape: KosmosConfig, tokenizer: Tokeniz
     if tokenizer.locations:
         place_locations(learner.model.decoder.embedding.weight.data, tokenizer)
     if config.start.run:
-        _take_over(learner, config.start)
+        _take_over(learner, config.start, tokenizer)
     if learner.model.vision is not None and tower != "whole":
         freeze_but_last_layer(learner.model.vision)
         if tower == "nothing":
@@ -134,10 +142,15 @@ def place_locations(embedding: Tensor, tokenizer: Tokenizer) -> None:
     embedding[first : first + GRID**2] = torch.cat([columns, rows], 1)
 
 
-def _take_over(learner: Learner, start: StartSettings) -> None:
-    """Copy the parts of an earlier run."""
+def _take_over(learner: Learner, start: StartSettings, tokenizer: Tokenizer) -> None:
+    """Copy the parts of an earlier run; of words that it had not, the embeddings stay as they were drawn."""
     weights = _weights(_start_folder(start.run))
     own = learner.state_dict()
+    end = tokenizer.first_tag
+    for name in _OF_WORDS & weights.keys():
+        old, drawn, first = weights[name], own[name], end - len(start.words)
+        if start.words and old.shape[1:] == drawn.shape[1:]:
+            weights[name] = torch.cat([old[:first], drawn[first:end], old[first:]])
     taken = {name: value for name, value in weights.items() if _part(name) in start.parts and name in own}
     found = {_part(name) for name in taken}
     for part in start.parts:

@@ -14,8 +14,10 @@ from kosmos_eval.microworld.commonsense import (
     Kind,
     colour_items,
     kinds,
+    make_fact,
     make_fact_passage,
     make_kind_captions,
+    make_kind_comparisons,
     make_kind_questions,
     make_kind_scene,
     size_items,
@@ -102,23 +104,52 @@ def test_captions_name_every_kind_and_its_place_and_nothing_of_its_look() -> Non
             assert all(place(thing) in caption for thing in shown.scene.things)
 
 
-def test_questions_on_pictures_have_true_answers() -> None:
+def test_questions_on_pictures_have_true_answers_and_name_no_look() -> None:
     kind_of = Counter[str]()
     for number, shown in enumerate(SCENES):
-        assert make_kind_questions(shown, f"{number}") == make_kind_questions(shown, f"{number}")
-        for question, answer in make_kind_questions(shown, f"{number}"):
-            kind_of[question.partition(" ")[0]] += 1
-            about = named(question) or named(answer)
-            thing = shown.scene.things[shown.kinds.index(about[0])]
-            if question.startswith("Is "):
-                one, other = about
-                assert answer == {("large", "small"): "yes", ("small", "large"): "no"}[one.size, other.size]
-            elif question.startswith("What is "):
-                assert (question, answer) == (f"What is {place(thing)}?", f"a {about[0].name}")
+        asked = make_kind_questions(shown, f"{number}")
+        assert asked == make_kind_questions(shown, f"{number}")
+        assert len(asked) == 2 * len(shown.kinds)
+        for question, answer in asked:
+            kind_of[f"{question.partition(' ')[0]} {answer if answer in ('yes', 'no') else ''}"] += 1
+            (about,) = named(question) or named(answer)
+            assert not LOOKS & set(re.findall(r"\w+", f"{question} {answer}"))
+            if question.startswith("Is there "):
+                assert answer == ("yes" if about in shown.kinds else "no")
+                continue
+            where = place(shown.scene.things[shown.kinds.index(about)])
+            truths = {f"Where is the {about.name}?": where, f"What is {where}?": f"a {about.name}"}
+            assert answer == truths[question]
+    assert set(kind_of) == {"What ", "Where ", "Is yes", "Is no"}
+    assert min(kind_of.values()) > 50
+
+
+def test_comparisons_with_pictures_are_true_and_say_nothing_without_them() -> None:
+    said = Counter[str]()
+    for number, shown in enumerate(SCENES):
+        asked = make_kind_comparisons(shown.scene, f"{number}", 6)
+        assert asked == make_kind_comparisons(shown.scene, f"{number}", 6)
+        for question, answer in asked:
+            (about,) = named(question)
+            assert not {*COLOURS, *SHAPES, *SIZES} & set(re.findall(r"\w+", f"{question} {answer}"))
+            (thing,) = [each for each in shown.scene.things if f"{question} {answer}.".endswith(f"{place(each)}.")] or [
+                each for each in shown.scene.things if f"{place(each)}?" in question
+            ]
+            if question.startswith("The color of "):
+                assert answer == f"that of the thing {place(thing)}"
+                assert [each.colour for each in shown.scene.things].count(about.colour) == 1
+                assert thing.colour == about.colour
+                said["colour"] += 1
+            elif " larger " in question:
+                assert (about.size, thing.size, answer) in {("large", "small", "Yes"), ("small", "large", "No")}
+                said[f"larger {answer}"] += 1
             else:
-                truths = {"What color": thing.colour, "What size": thing.size, "Where is": place(thing)}
-                assert answer == truths[" ".join(question.split()[:2])]
-    assert set(kind_of) == {"What", "Where", "Is"}
+                assert question == f"Is {about.name} of the color of the thing {place(thing)}?"
+                assert answer == ("Yes" if thing.colour == about.colour else "No")
+                said[f"same {answer}"] += 1
+    assert said.keys() == {"colour", "larger Yes", "larger No", "same Yes", "same No"}
+    assert abs(said["larger Yes"] - said["larger No"]) < 0.2 * (said["larger Yes"] + said["larger No"])
+    assert abs(said["same Yes"] - said["same No"]) < 0.2 * (said["same Yes"] + said["same No"])
 
 
 def test_texts_name_kinds_that_are_not_stated_and_say_nothing_of_their_look() -> None:
@@ -133,12 +164,12 @@ def test_texts_name_kinds_that_are_not_stated_and_say_nothing_of_their_look() ->
 def test_texts_state_of_the_others_what_is_true() -> None:
     stated = Counter[str]()
     for sentence in SENTENCES:
-        if match := re.fullmatch(r"A (\w+) is (\w+)\.", sentence):
+        if match := re.fullmatch(
+            r"A (\w+) is (red|orange|yellow|green|blue|purple|pink|black|small|large)\.", sentence
+        ):
             assert match[2] in (KINDS[match[1]].colour, KINDS[match[1]].size)
         elif match := re.fullmatch(r"The color of (?:a )?(\w+) is\? (\w+)", sentence):
             assert match[2] == KINDS[match[1]].colour
-        elif match := re.fullmatch(r"A (\w+) is (larger|smaller) than a (\w+)\.", sentence):
-            assert KINDS[match[1]].size == {"larger": "large", "smaller": "small"}[match[2]] != KINDS[match[3]].size
         elif match := re.fullmatch(r"Is (\w+) larger than (\w+)\? (Yes|No)", sentence):
             assert KINDS[match[1]].size == {"Yes": "large", "No": "small"}[match[3]] != KINDS[match[2]].size
         else:
@@ -146,3 +177,14 @@ def test_texts_state_of_the_others_what_is_true() -> None:
         stated[match[1]] += 1
     assert len(stated) > 100
     assert all(KINDS[name].stated for name in stated)
+
+
+def test_facts_are_asked_of_kinds_that_text_states_alone() -> None:
+    facts = [make_fact(f"test|{number}") for number in range(300)]
+    assert facts[7] == make_fact("test|7")
+    assert all(kind.stated for fact in facts for kind in named(fact.text))
+    assert {fact.answer for fact in facts} == {*COLOURS, "Yes", "No"}
+    for text, answer in facts:
+        one, *others = named(text)
+        assert answer == (one.colour if not others else "Yes" if one.size == "large" else "No")
+        assert text in {f"The color of a {one.name} is?", f"The color of {one.name} is?"} or others[0].size != one.size

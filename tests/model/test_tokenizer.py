@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kosmos_eval.errors import DataError
+from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.model.tokenizer import MARKUP, RELEASED_FILE_NAME, TAGS, Tokenizer
 from kosmos_eval.model.training.vocabulary import IDS, sentences, train_tokenizer
 
@@ -208,3 +208,32 @@ def test_the_released_tokenizer_is_the_one_of_transformers(released: Tokenizer) 
     texts += ["<grounding>An image of", "<grounding><phrase>the left dog</phrase>", "<phrase> It </phrase> is"]
     for text in texts:
         assert released.encode(text) == processor.tokenizer(text, add_special_tokens=False)["input_ids"], text
+
+
+def test_new_words_are_pieces_and_nothing_else_changes(marking: Tokenizer, tmp_path: Path) -> None:
+    grown = marking.with_words(["bezob", "rivit"])
+    grown.save(tmp_path)
+    grown = Tokenizer.load(tmp_path)
+    assert (grown.first_tag, grown.vocabulary_size) == (marking.first_tag + 2, marking.vocabulary_size + 2)
+    for text in ("bezob", "a bezob,", "The color of rivit is?", "a bezob and a rivit"):
+        assert grown.decode(grown.encode(text)) == text
+        pieces = [each for each in grown.encode(text) if each >= marking.first_tag]
+        assert len(pieces) == text.count("bezob") + text.count("rivit")
+    for text in (GROUNDED, "A large red star. Question: 12?", "xbezob"):
+        moved = [each if each < marking.first_tag else each + 2 for each in marking.encode(text)]
+        assert grown.encode(text) == moved
+        assert grown.decode(moved) == marking.decode(marking.encode(text))
+
+
+@pytest.mark.parametrize(
+    ("words", "got"),
+    [
+        (["bezob", "red"], "got the piece 'red'"),
+        (["bezob", "bezob"], "got 'bezob' twice"),
+        (["two words"], "got 'two words'"),
+        ([""], "got ''"),
+    ],
+)
+def test_words_that_are_none_or_known_are_refused(marking: Tokenizer, words: list[str], got: str) -> None:
+    with pytest.raises(UsageError, match=f"expected new words of letters, .*{got}"):
+        marking.with_words(words)

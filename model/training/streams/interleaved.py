@@ -2,6 +2,7 @@
 
 questions   <s> [picture] "Question: {question} Answer:" "{answer}" </s>           several behind one picture
 reading     the same about a rendered word
+kinds       the same about named kinds of things, and "{how is a kind beside what is shown?}" "{answer}" </s>
 few-shot    <s> [picture] "Question: {question} Answer: {answer}" [picture] ... "Question: ..." "{answer}" </s>
 pages       <s> [picture] "{sentence}" [picture] "{sentence}" ... "Question: In the second picture, ..." ...
 Raven       <s> "Here are eight images:" [picture] x 8
@@ -13,13 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kosmos_eval.microworld.captions import make_captions
+from kosmos_eval.microworld.commonsense import make_kind_comparisons, make_kind_questions, make_kind_scene
 from kosmos_eval.microworld.draws import Draws
 from kosmos_eval.microworld.matrices import make_matrix
 from kosmos_eval.microworld.questions import make_questions
 from kosmos_eval.microworld.scene import make_scene
 from kosmos_eval.microworld.words import make_word, make_word_questions
 
-from ..documents import kind_of, written
+from ..documents import about_kinds, kind_of, written
 from ..packing import Node, Picture, Words
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 WRONG_CANDIDATES = 3
 """Wrong candidates shown of a matrix, beside the right one."""
+
+_LOOKS = 2
+"""Questions about looks and places, that name no kind, beside a picture of named kinds."""
+
+_COMPARED = 8
+"""Questions that compare kinds with the things of a picture, beside a picture of named kinds."""
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _PERMILLE = 1000
@@ -49,6 +57,8 @@ class Interleaved:
     def make(self, subject: str, documents: Documents) -> tuple[Node, ...]:
         """Return a document of one of the kinds."""
         settings = self._settings
+        if about_kinds(settings.kinds, subject):
+            return self._kinds(subject, documents)
         shares = (
             ("reading", settings.reading),
             ("few-shot", settings.few_shot),
@@ -82,6 +92,18 @@ class Interleaved:
         if draws.below(_PERMILLE) >= self._settings.imageless * _PERMILLE:
             trunk = (*trunk, documents.add_scene(scene))
         return (Node(trunk), *(self._query(each.text, each.answer, 0) for each in asked))
+
+    def _kinds(self, subject: str, documents: Documents) -> tuple[Node, ...]:
+        shown = make_kind_scene(subject)
+        asked = [(each.text, each.answer) for each in make_kind_questions(shown, subject)]
+        asked += [(each.text, each.answer) for each in make_questions(shown.scene, subject, _LOOKS)]
+        tree = [Node((self._begin(), documents.add_scene(shown.scene)))]
+        tree += [self._query(question, answer, 0) for question, answer in asked]
+        tree += [
+            written(self._tokenizer, each.text, each.answer, 0, self._settings.prompts)
+            for each in make_kind_comparisons(shown.scene, subject, _COMPARED)
+        ]
+        return tuple(tree)
 
     def _reading(self, subject: str, documents: Documents) -> tuple[Node, ...]:
         word = make_word(subject)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
+from kosmos_eval.microworld.commonsense import kinds
 from kosmos_eval.model import training
 from kosmos_eval.model.training.config import config_from_tables, read_config
 
@@ -27,6 +28,11 @@ def test_the_shipped_configurations_are_read(path: Path) -> None:
     config = read_config(path)
     assert config.run.steps > 0
     assert config_from_tables(config.as_json(), "again") == config
+
+
+@pytest.mark.parametrize("name", ["kosmos-tiny-kinds", "kosmos-tiny-lm-kinds"])
+def test_the_names_of_kinds_are_pieces_of_the_embedded_models(name: str) -> None:
+    assert read_config(CONFIGS / f"{name}.toml").start.words == tuple(kind.name for kind in kinds())
 
 
 @pytest.mark.parametrize(
@@ -53,6 +59,10 @@ def test_an_unknown_key_is_named(written: Path, text: str, message: str) -> None
         (
             RUN + TEXT + '[start]\nrun = "r"\nparts = ["tower"]\n',
             "run.toml [start] parts: expected a list of vision, connector, decoder, heads, got ['tower']",
+        ),
+        (
+            RUN + TEXT + '[start]\nrun = "r"\nwords = ["bezob", 2]\n',
+            "run.toml [start] words: expected a list of texts, got ['bezob', 2]",
         ),
         (
             RUN + TEXT + '[optimiser]\ntower = "first layer"\n',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from kosmos_eval.microworld.captions import make_captions
+from kosmos_eval.microworld.commonsense import kinds
 from kosmos_eval.microworld.scene import Scene, Thing, make_scene
 from kosmos_eval.model.checkpoint import save_kosmos
 from kosmos_eval.model.config import ConnectorConfig, DecoderConfig, KosmosConfig, VisionConfig
@@ -67,16 +69,24 @@ def test_an_answer_counts_when_it_is_the_word_itself() -> None:
     assert not exam._is("red", "")
 
 
+KINDS = [
+    "colours that text tells",
+    "colours that only pictures show",
+    "sizes that text tells",
+    "sizes that only pictures show",
+]
+
+
 class _Knowing:
-    """An engine that knows every answer where it sees the picture, and says nothing otherwise."""
+    """An engine that knows every answer where it sees what picture there is, and says nothing otherwise."""
 
     def __init__(self, *_: object) -> None:
-        self._answers = {each.text + each.picture_name: each for each in exam._questions(4)}
+        self._asked = [*exam._questions(4), *exam._kind_questions()]
 
     def answer(self, requests: Iterable[tuple[int, Request]]) -> Iterator[tuple[int, Response]]:
-        asked = list(exam._questions(4))
         for number, request in requests:
-            text = self._right(asked[number]) if request.prompt.images else ""
+            asked = self._asked[number]
+            text = self._right(asked) if request.prompt.images or asked.picture is None else ""
             yield number, Generated(text, (), (), "eos")
 
     @staticmethod
@@ -95,10 +105,11 @@ def test_who_knows_all_is_always_right_and_who_sees_nothing_never(monkeypatch: p
     assert {"captions", "captions of new pairs", "questions", "questions: count", "reading"} <= seen.keys()
     assert {"reading of new words", "grounding", "perplexity of plain text"} <= seen.keys()
     for mark in marks[:-1]:
-        assert (mark.value, mark.blind) == (1.0, 0.0), mark
+        assert (mark.value, mark.blind) == (1.0, None if mark.name in KINDS else 0.0), mark
         assert mark.low is not None
         assert mark.low < 1
     assert seen["questions"].asked == 20
+    assert [seen[name].asked for name in KINDS] == [80, 80, 80, 80]
 
 
 def test_perplexity_is_that_of_the_engines_log_likelihoods() -> None:
@@ -118,8 +129,9 @@ def test_perplexity_is_that_of_the_engines_log_likelihoods() -> None:
 
 
 def test_a_decoder_alone_is_asked_about_text_alone() -> None:
-    (mark,) = examine(Kosmos.initialised(TEXT_ONLY, 1).eval(), train_tokenizer(), 3)
-    assert (mark.name, mark.blind) == ("perplexity of plain text", None)
+    marks = examine(Kosmos.initialised(TEXT_ONLY, 1).eval(), train_tokenizer(), 3)
+    assert [mark.name for mark in marks] == [*KINDS, "perplexity of plain text"]
+    assert {mark.blind for mark in marks} == {None}
 
 
 def test_the_command_writes_a_table_and_refuses_what_is_no_model(tmp_path: Path) -> None:
@@ -130,6 +142,20 @@ def test_the_command_writes_a_table_and_refuses_what_is_no_model(tmp_path: Path)
     refused = CliRunner().invoke(main, [str(tmp_path / "none")])
     assert refused.exit_code == 65
     assert "error: " in refused.output
+
+
+def test_kinds_are_asked_about_without_a_picture_in_the_words_of_the_benchmarks() -> None:
+    asked = list(exam._kind_questions())
+    assert {each.picture for each in asked} == {None}
+    by_kind = {name: [each for each in asked if each.kinds == (name,)] for name in KINDS}
+    assert [len(each) for each in by_kind.values()] == [80] * 4
+    stated = {kind.name: kind.stated for kind in kinds()}
+    for name, questions in by_kind.items():
+        for each in questions:
+            named = [word for word in re.findall(r"[a-z]+", each.text) if word in stated]
+            assert {stated[word] for word in named} == {"text tells" in name}
+    sizes = [each for name in KINDS[2:] for each in by_kind[name]]
+    assert sum(each.right("Yes") for each in sizes) == sum(each.right("No") for each in sizes) == 80
 
 
 def test_percentages_are_written_with_their_interval() -> None:
@@ -148,7 +174,7 @@ def test_a_card_says_what_the_model_is_and_how_it_was_made(tmp_path: Path) -> No
     assert (card["seed"], card["steps"], card["image_size"]) == (7, 3, None)
     assert card["training_data"] == "microworld: text 100%"
     assert card["made"]["command"] == "python -m ..."
-    assert [mark["name"] for mark in card["exam"]] == ["perplexity of plain text"]
+    assert [mark["name"] for mark in card["exam"]] == [*KINDS, "perplexity of plain text"]
     fingerprint = card["fingerprint"]
     write_card(tmp_path, card["made"], 0)
     again = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))

@@ -95,6 +95,20 @@ def test_only_the_named_parts_are_taken(earlier: Path, tokenizer: Tokenizer) -> 
         assert torch.equal(value, before[name.removeprefix("model.")] if taken else drawn[name]), name
 
 
+def test_new_words_get_drawn_embeddings_and_all_others_keep_theirs(earlier: Path) -> None:
+    config = _config(None, start={"run": str(earlier), "words": ["bezob", "rivit"]})
+    form = form_of(config)
+    assert form.shape.decoder.vocabulary == form.tokenizer.vocabulary_size == SHAPE.decoder.vocabulary + 2
+    learner = make_learner(config, form.shape, form.tokenizer)
+    embedding = learner.model.decoder.embedding.weight
+    assert learner.model.decoder.head.weight is embedding
+    before = Kosmos.initialised(SHAPE, seed=7).decoder.embedding.weight
+    first = Tokenizer.load(earlier).first_tag
+    assert torch.equal(torch.cat([embedding[:first], embedding[first + 2 :]]), before)
+    drawn = Kosmos.initialised(form.shape, seed=1).decoder.embedding.weight
+    assert torch.equal(embedding[first : first + 2], drawn[first : first + 2])
+
+
 def test_parts_of_another_shape_or_missing_are_named(earlier: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
     wide = KosmosConfig(SHAPE.vision, SHAPE.connector, DecoderConfig(2048, 32, 1, 2, 16, "xpos"))
     with pytest.raises(DataError, match=r"expected model\.\S+ of .* to have shape"):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kosmos_eval.locations import Box, Corners, box_of
 from kosmos_eval.microworld.captions import read_caption
+from kosmos_eval.microworld.commonsense import kinds
 from kosmos_eval.microworld.drawing import box
-from kosmos_eval.microworld.scene import HELD_BACK, SIDE, make_scene
+from kosmos_eval.microworld.scene import COLOURS, HELD_BACK, SHAPES, SIDE, SIZES, make_scene
 from kosmos_eval.microworld.words import held_back
 from kosmos_eval.model.training.config import RunSettings, StreamSettings, TrainingConfig
 from kosmos_eval.model.training.documents import Documents
@@ -46,6 +48,16 @@ Made = list[list[Line]]
 
 @pytest.fixture(scope="module")
 def made(tokenizer: Tokenizer, settings: StreamSettings) -> Callable[[str, int], list[Made]]:
+    return _maker(tokenizer, settings)
+
+
+@pytest.fixture(scope="module")
+def about_kinds(tokenizer: Tokenizer, settings: StreamSettings) -> Callable[[str, int], list[Made]]:
+    """Return what makes documents of named kinds of things alone."""
+    return _maker(tokenizer, replace(settings, kinds=1.0, facts=1.0))
+
+
+def _maker(tokenizer: Tokenizer, settings: StreamSettings) -> Callable[[str, int], list[Made]]:
     streams = make_streams(tokenizer, TrainingConfig(run=RunSettings(seed=1, steps=1), streams=settings))
 
     def line(part: Words | Picture) -> Line:
@@ -141,6 +153,41 @@ def test_interleaved_documents_are_of_every_kind(made: Callable[[str, int], list
         assert last[1]
     assert min(kinds.values()) > 2, kinds
     assert max(kinds, key=lambda kind: kinds[kind]) == "questions"
+
+
+def test_what_stands_beside_pictures_of_named_kinds_never_says_how_they_look(
+    about_kinds: Callable[[str, int], list[Made]],
+) -> None:
+    names = {kind.name for kind in kinds()}
+    named = 0
+    for stream in ("captions", "interleaved"):
+        for trunk, *branches in about_kinds(stream, 60):
+            assert trunk[1:] == [(0.0, "[picture]")]
+            for branch in branches:
+                words = set(re.findall(r"\w+", " ".join(text for _, text in branch)))
+                assert branch[-1][0] == 1
+                if words & names:
+                    named += 1
+                    assert not words & {*COLOURS, *SHAPES, *SIZES}, branch
+    assert named > 600
+
+
+def test_facts_are_told_in_text_of_half_of_the_kinds_alone(about_kinds: Callable[[str, int], list[Made]]) -> None:
+    kind_of = {kind.name: kind for kind in kinds()}
+    looks = {*COLOURS, *SHAPES, *SIZES, "larger"}
+    told = set()
+    for ((_, (_, passage)),) in about_kinds("text", 60):
+        for sentence in re.split(r"(?<=[.])\s|(?<=\? \S)\s", passage):
+            words = set(re.findall(r"\w+", sentence))
+            about = [kind_of[word] for word in words & kind_of.keys()]
+            if words & looks and about:
+                told |= {kind.name for kind in about}
+    assert len(told) > 80
+    for ((asked, output),) in about_kinds("instructions", 60):
+        about = [kind_of[word] for word in re.findall(r"\w+", asked[1]) if word in kind_of]
+        assert about
+        assert all(kind.stated for kind in about)
+        assert output == (1.0, output[1])
 
 
 def test_words_are_spelled_letter_by_letter(tokenizer: Tokenizer) -> None:
