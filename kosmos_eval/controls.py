@@ -280,7 +280,7 @@ def _with(value: Any, path: str, new: object) -> Any:  # noqa: ANN401  a sample,
     """Return a dataclass or named tuple with another value at a path."""
     name, _, rest = path.partition(".")
     inner = _with(getattr(value, name), rest, new) if rest else new
-    return value._replace(**{name: inner}) if isinstance(value, tuple) else replace(value, **{name: inner})
+    return value._replace(**{name: inner}) if hasattr(value, "_replace") else replace(value, **{name: inner})
 
 
 def _changed(request: Request, change: Change) -> Request:
