@@ -108,8 +108,6 @@ def _write(
             draft.write_text(FORMATS[kind](comparison), encoding="utf-8")
     click.echo(FORMATS["text"](comparison))
     click.echo(f"\ntables:  {folder / _WRITTEN['html']}, and as {', '.join(sorted(_WRITTEN.values()))}")
-    for record in done.records:
-        for written in sorted(record.folder.glob("report*")):
-            click.echo(f"report:  {written}")
+    click.echo(f"reports: {folder / '*' / 'report.html'}, one for each of {len(done.records)} runs")
     if done.failed:
         click.echo(f"{done.failed:,} samples failed and are in no score; the same command asks them again", err=True)

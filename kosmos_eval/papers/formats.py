@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TEXT_HEADINGS = ("row", "column", "published", "ours", "95 % interval", "margin", "n", "verdict", "why")
 _RIGHT = frozenset(_TEXT_HEADINGS[2:7])
+_LONGEST_REASON = 110
 _MARKDOWN_ACTIVE = re.compile(r"([\\`*_{}\[\]()#+!|~$^])")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -59,9 +60,8 @@ def _text_table(judged: Judged) -> str:
     notes = Notes()
     rows = [_TEXT_HEADINGS]
     for (place, column), standing in sorted(judged.standings.items(), key=lambda each: _place(each[0], judged)):
-        marks = notes.mark(*standing.number.caveats)
         heading = next(each.heading for each in judged.table.columns if each.id == column)
-        rows.append(_text_row(judged.table.rows[place].label, ", ".join(heading), marks, standing))
+        rows.append(_text_row(judged.table.rows[place].label, ", ".join(heading), standing, notes))
     lines = [f"{judged.table.name}: {judged.table.title} ({judged.table.source})", aligned(rows, _RIGHT)]
     lines += [f"[{number}] {note}" for number, note in enumerate(notes.texts, start=1)]
     ours = dict.fromkeys((each.run, each.model) for each in judged.standings.values() if each.run)
@@ -73,22 +73,27 @@ def _place(place: tuple[int, str], judged: Judged) -> tuple[int, int]:
     return place[0], [column.id for column in judged.table.columns].index(place[1])
 
 
-def _text_row(label: str, heading: str, marks: Sequence[int], standing: Standing) -> tuple[str, ...]:
-    number, why = standing.number, standing.reason
+def _text_row(label: str, heading: str, standing: Standing, notes: Notes) -> tuple[str, ...]:
+    number, why = standing.number, visible_line(standing.reason)
     if why == NO_RUN and number.protocol is not None:
         why = f"no run of {number.protocol.part} at {number.shots} shots"
-    why = "; ".join((why, *standing.notes))
     return (
         label,
         heading,
-        number.text + (f" [{','.join(map(str, marks))}]" if marks else ""),
-        number_text(standing.value, number),
+        number.text + _marked(notes, *number.caveats),
+        number_text(standing.value, number) + _marked(notes, *map(visible_line, standing.notes)),
         interval_text(standing),
         f"{standing.margin:g}",
         f"{standing.count:,}" if standing.count else NO_NUMBER,
         standing.verdict,
-        visible_line(why),
+        why if len(why) <= _LONGEST_REASON else f"see{_marked(notes, why)}",
     )
+
+
+def _marked(notes: Notes, *texts: str) -> str:
+    """Return the numbers of notes as text has them: ` [1,3]`, or nothing for none."""
+    marks = notes.mark(*texts)
+    return f" [{','.join(map(str, marks))}]" if marks else ""
 
 
 def csv_text(comparison: Comparison) -> str:

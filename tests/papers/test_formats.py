@@ -159,6 +159,7 @@ def test_text_shows_names_as_they_are_on_one_line(compare: Compare, hostile: Run
     written = FORMATS["text"](compare("kosmos-1", ["3"], hostile))
     assert not re.search("[\x1b\u202e]", written)
     assert "␛[31m *b*=cmd" in written
+    assert max(map(len, (line for line in written.splitlines() if line.startswith("KOSMOS-1")))) < 250
 
 
 def test_latex_escapes_all_that_means_something(compare: Compare, hostile: RunRecord) -> None:

@@ -131,7 +131,7 @@ def _answer(request: Request, digest: str) -> Response:
     rows = []
     for each in request.continuations:
         word = hashlib.sha256(f"{digest}{each.text}".encode()).digest()
-        rows.append(LogLikelihood((ord(each.text),), (-1 - word[0] / 64,), len(each.text), greedy=False))
+        rows.append(LogLikelihood((ord(each.text[0]),), (-1 - word[0] / 64,), len(each.text), greedy=False))
     return Scored(tuple(rows))
 
 
