@@ -19,17 +19,17 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kosmos_eval.choice import choose
-from kosmos_eval.errors import DataError, KosmosEvalError, UnknownNameError, UsageError
+from kosmos_eval.errors import DataError, UnknownNameError, UsageError
+from kosmos_eval.lm_eval_measures import SHARES, Measure, aggregation_of, filtered, find_measures, metric_of
 from kosmos_eval.lm_eval_names import PREFIX
 from kosmos_eval.lm_eval_recipe import data_provenance, make_task, scoring_digest
 from kosmos_eval.lm_eval_requests import generate_request, rolling_request
-from kosmos_eval.lm_eval_task import instances_of, numbered, quiet, weigh
+from kosmos_eval.lm_eval_task import instances_of, numbered, weigh
 from kosmos_eval.prompt import Prompt
 from kosmos_eval.request import Generated, Scored, WholeText
 from kosmos_eval.task import About, Metric, Sample, Score
@@ -45,18 +45,6 @@ if TYPE_CHECKING:
 Results = tuple[Any, ...]
 """What a model of lm-eval's answers to each instance of a document: log-likelihood and greediness, a text, a sum."""
 
-_SHARES = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
-"""lm-eval's metrics that are a mean of zeros and ones; others are aggregated as lm-eval says."""
-_BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {
-        **dict.fromkeys(("perplexity", "weighted_perplexity", "bits_per_byte", "ter"), (0.0, math.inf)),
-        **dict.fromkeys(("bleu", "chrf", "chrf++"), (0.0, 100.0)),
-        "f1": (0.0, 1.0),
-        "matthews_corrcoef": (-1.0, 1.0),
-        "brier_score": (0.0, 2.0),
-    }
-)
-"""Least and greatest value of lm-eval's aggregations; those of others are not known."""
 _UNREAD = "[invalid]"
 """What lm-eval's filters make of an answer that they find nothing in."""
 _SAMPLERS = ("default", "first_n")
@@ -90,18 +78,6 @@ class ItemScore(Score):
     items: Mapping[str, object] = field(default_factory=lambda: _NO_ITEMS)
 
 
-class _Measure(NamedTuple):
-    """A metric: lm-eval's name of it, and the filter that answers go through."""
-
-    key: str
-    filtered: str
-
-    @property
-    def name(self) -> str:
-        """As results spell it; lm-eval's `acc,none` is `acc`."""
-        return self.key if self.filtered == "none" else f"{self.key},{self.filtered}"
-
-
 @dataclass(frozen=True)
 class NamedLmEvalTask:
     """A text task of lm-eval; a class is made for each that is asked for, see `named_task`."""
@@ -122,7 +98,7 @@ class NamedLmEvalTask:
         )
     )
     _lm_eval: ClassVar[Any]
-    _measures: ClassVar[tuple[_Measure, ...]]
+    _measures: ClassVar[tuple[Measure, ...]]
 
     @property
     def split(self) -> str:
@@ -171,8 +147,8 @@ class NamedLmEvalTask:
         keys = numbered(_digest(doc)[:16] for doc in held)
         return [Document(key=key, doc=doc, chance=self._chance(doc)) for key, doc in zip(keys, held, strict=True)]
 
-    def _chance(self, doc: Row) -> float | None:
-        if self._lm_eval.config.output_type != "multiple_choice" or self.metrics[0].name not in _SHARES[:-1]:
+    def _chance(self, doc: Mapping[str, Any]) -> float | None:
+        if self._lm_eval.config.output_type != "multiple_choice" or self.metrics[0].name not in SHARES[:-1]:
             return None
         return 1 / len(self._lm_eval.doc_to_choice(doc))
 
@@ -219,16 +195,16 @@ class NamedLmEvalTask:
         totals = [each[0] if isinstance(each, tuple) else each for each in answer if not isinstance(each, str)]
         if totals and (any(math.isnan(each) or each == math.inf for each in totals) or max(totals) == -math.inf):
             return ItemScore(dict.fromkeys(means, 0.0), None, target, "a log-likelihood is not a number")
-        filtered = _filtered(task, sample.doc, answer)
+        found_by = filtered(task, sample.doc, answer)
         found = {
-            _Measure(key, name).name: value
-            for name, results in filtered.items()
+            Measure(key, name).name: value
+            for name, results in found_by.items()
             for key, value in task.process_results(dict(sample.doc), list(results)).items()
         }
         values = {name: float(found[name]) for name in means}
         items = {metric.name: found[metric.name] for metric in self.metrics if metric.corpus and metric.name in found}
-        said = ", ".join(f"{name} {_short(value)}" for name, value in found.items())
-        read, margin = self._read(sample.doc, answer, next(iter(filtered.values())))
+        said = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        read, margin = self._read(sample.doc, answer, next(iter(found_by.values())))
         return ItemScore(values, read, target, said, margin, items)
 
     def _read(
@@ -269,7 +245,7 @@ class NamedLmEvalTask:
         declared = {metric.name for metric in self.metrics if metric.corpus}
         return {
             each.name: corpus_score(
-                _aggregation(self._lm_eval, each.key),
+                aggregation_of(self._lm_eval, each.key),
                 [score.items.get(each.name, MISSING) for _, score in scored if isinstance(score, ItemScore)],
             )
             for each in self._measures
@@ -284,9 +260,6 @@ class NamedLmEvalTask:
         return {f"lm-eval {self.name.removeprefix(PREFIX)}": said, **data_provenance(self._lm_eval)}
 
 
-Row = dict[str, Any]
-
-
 def named_task(recipe: Recipe) -> type[NamedLmEvalTask]:
     """Return the benchmark of one of lm-eval's tasks, its data read.
 
@@ -295,8 +268,8 @@ def named_task(recipe: Recipe) -> type[NamedLmEvalTask]:
         DataError: its data or its file cannot be read.
     """
     task = make_task(recipe)
-    measures = _find_measures(recipe.name, task)
-    metrics = tuple(_metric(task, each) for each in measures)
+    measures = find_measures(recipe.name, task)
+    metrics = tuple(metric_of(task, each) for each in measures)
     shots = task.config.num_fewshot
     usual = f"; lm-eval runs it with {shots} shots" if shots else ""
     return type(
@@ -314,91 +287,6 @@ def named_task(recipe: Recipe) -> type[NamedLmEvalTask]:
             "_measures": measures,
         },
     )
-
-
-def _find_measures(name: str, task: Any) -> tuple[_Measure, ...]:  # noqa: ANN401  lm-eval ships no types
-    """Return a task's metrics, the headline first: those of its list, and those that scoring a first document shows.
-
-    A document is scored as if the model had answered something: some metrics have other names than those of the list.
-    """
-    declared = list(task.aggregation())
-    shown = _tried(task)
-    if shown is None:
-        shown = declared
-    elif callable(task.config.process_results) or _scores_itself(task):
-        shown = [*(key for key in declared if key in shown), *shown, *declared]
-    keys = list(dict.fromkeys([*(key for key in declared if key in shown), *shown]))
-    filters = list(dict.fromkeys(each.name for each in task._filters))  # noqa: SLF001  lm-eval names them nowhere else
-    if not keys:
-        message = f"{PREFIX}{name}: cannot be run: lm-eval knows no metric of it; give its YAML file a metric_list"
-        raise UsageError(message)
-    return tuple(_Measure(key, each) for key in keys for each in filters)
-
-
-def _scores_itself(task: Any) -> bool:  # noqa: ANN401  as above
-    """Return whether a task's own class scores answers."""
-    from lm_eval.api.task import ConfigurableTask  # noqa: PLC0415  lm-eval takes seconds to import
-
-    return type(task).process_results is not ConfigurableTask.process_results
-
-
-def _tried(task: Any) -> list[str] | None:  # noqa: ANN401  as above
-    """Return the metrics that a first document has; `None` where it cannot be scored so."""
-    doc = dict(task.task_docs[0])
-    try:
-        with quiet():
-            asked = instances_of(task, doc, ())
-            text = str(task.doc_to_target(doc))
-            answers = {"generate_until": text, "loglikelihood_rolling": -1.0}
-            results = [answers.get(each.request_type, (-1.0 - place, False)) for place, each in enumerate(asked)]
-            filtered = next(iter(_filtered(task, doc, results).values()))
-            return list(task.process_results(doc, list(filtered)))
-    except KosmosEvalError:
-        raise
-    except Exception:  # noqa: BLE001  of a task's own code, which may be made for answers of a certain form
-        return None
-
-
-def _aggregation(task: Any, key: str) -> Any:  # noqa: ANN401  as above
-    """Return how lm-eval makes one number of a metric's items; the mean where the task does not say."""
-    from lm_eval.api.metrics import mean  # noqa: PLC0415  as above
-
-    return task.aggregation().get(key, mean)
-
-
-def _metric(task: Any, measure: _Measure) -> Metric:  # noqa: ANN401  as above
-    from kosmos_eval.lm_eval_metrics import aggregation_name  # noqa: PLC0415  as above
-
-    how = aggregation_name(_aggregation(task, measure.key))
-    plain = not callable(task.config.process_results) and not _scores_itself(task)
-    share = plain and how == "mean" and measure.key in _SHARES
-    lower, upper = (0.0, 1.0) if share else _BOUNDS.get(how, (-math.inf, math.inf))
-    through = "" if measure.filtered == "none" else f" of what the filter {measure.filtered} lets through"
-    return Metric(
-        measure.name,
-        f"lm-eval's {measure.key}{through}, aggregated by {how}",
-        higher_is_better=bool(task.higher_is_better().get(measure.key, True)),
-        lower=lower,
-        upper=upper,
-        corpus=not share,
-        percent=share or how == "f1",
-    )
-
-
-def _filtered(task: Any, doc: Mapping[str, Any], answers: Sequence[Any]) -> dict[str, list[Any]]:  # noqa: ANN401  as above
-    """Return filter to what it makes of the answers to a document's instances."""
-    from lm_eval.api.instance import Instance  # noqa: PLC0415  as above
-
-    kind = task.config.output_type
-    instances = [Instance(kind, dict(doc), (), place, resps=[each]) for place, each in enumerate(answers)]
-    asked = copy(task)
-    asked._instances = instances  # noqa: SLF001  where lm-eval's `apply_filters` takes them from
-    asked.apply_filters()
-    return {name: [each.filtered_resps[name] for each in instances] for name in instances[0].filtered_resps}
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else f"{value!s:.60}"
 
 
 def _digest(doc: Mapping[str, Any]) -> str:
