@@ -90,7 +90,7 @@ def test_the_stderr_of_a_difference_follows_from_one_run_s_and_the_correlation(c
         (lambda: detectable_difference(math.nan), "expected a standard error"),
         (lambda: detectable_difference(0.1, alpha=0.9), "expected 0 < alpha < power < 1, got alpha 0.9 and power 0.8"),
         (lambda: detectable_difference(0.1, power=1.0), "got alpha 0.05 and power 1.0"),
-        (lambda: detectable_difference(0.1, sides=3), "expected 1 or 2 sides, got 3"),  # type: ignore[arg-type]  on purpose
+        (lambda: detectable_difference(0.1, sides=3), "expected 1 or 2 sides, got 3"),  # type: ignore[arg-type]  # on purpose
         (lambda: detectable_difference(0.1, clusters=1), "expected at least 2 clusters, got 1"),
         (lambda: samples_needed(0.0, 0.1, 10), "expected a difference above 0, got 0.0"),
         (lambda: samples_needed(math.inf, 0.1, 10), "expected a difference above 0, got inf"),

@@ -116,6 +116,19 @@ def test_the_bounds_narrow_only_and_hold_what_can_still_come() -> None:
         assert high <= (total + (sum(sizes) - asked)) / sum(sizes) + 1e-12
 
 
+def test_the_same_change_of_every_sample_is_never_left_out_however_unequal_the_clusters() -> None:
+    sizes = np.random.default_rng(5).integers(1, 12, 60).tolist()
+    found = looks([[-0.3] * size for size in sizes], ConfidenceSequence(sizes, confidence=0.5))
+    assert all(low <= -0.3 + 1e-12 and high >= -0.3 - 1e-12 for low, high in found)
+    assert found[40].high < 0
+
+
+def test_what_was_seen_of_a_split_counts_for_certain() -> None:
+    order = changes(400, 60, 20, 6)
+    bounds = looks(order[:380], ConfidenceSequence([1] * 400))[-1]
+    assert bounds.high - bounds.low < 0.06  # that the others are 20 of at most 1 each leaves 0.1
+
+
 def test_with_signs_turned_the_bounds_are_turned() -> None:
     order = changes(300, 60, 20, 1)
     found = looks(order, ConfidenceSequence([1] * 300))
@@ -147,10 +160,9 @@ def test_wealth_falls_as_the_candidate_grows_so_that_what_is_refuted_is_an_inter
 
 def test_more_confidence_and_more_sides_are_wider() -> None:
     order = changes(400, 60, 20, 2)[:200]
-    sure, usual, one = (
-        looks(order, ConfidenceSequence([1] * 400, **options))[-1]
-        for options in ({"confidence": 0.99}, {}, {"sides": 1})  # type: ignore[arg-type]  of both types
-    )
+    sure = looks(order, ConfidenceSequence([1] * 400, confidence=0.99))[-1]
+    usual = looks(order, ConfidenceSequence([1] * 400))[-1]
+    one = looks(order, ConfidenceSequence([1] * 400, sides=1))[-1]
     assert sure.low < usual.low < one.low < one.high < usual.high < sure.high
 
 
