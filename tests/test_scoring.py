@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,7 @@ from kosmos_eval.request import Continuation, Failed, Generate, Generated, LogLi
 from kosmos_eval.request import Score as ScoreRequest
 from kosmos_eval.scoring import NAMED_FAILURES, Showcase, Tally, plain, score_cell, score_whole, summarise
 from kosmos_eval.scoring import Scored as ScoredSample
+from kosmos_eval.statistics.intervals import mean_interval
 from kosmos_eval.task import Metric, Sample, Score
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ def score(*samples: Said, task: Parrot | None = None, dtype: Any = "float32") ->
     return cell, list(score_cell(cell, [unit], reader))
 
 
-def result(*samples: Said, dtype: str = "float32") -> CellResult:
+def result(*samples: Said, dtype: str = "float32", **changes: Any) -> CellResult:  # noqa: ANN401  fields of a cell
     cell, scored = score(*samples, dtype=dtype)
+    cell = replace(cell, **changes)
     tally = Tally(cell.task.metrics)
     for each in scored:
         tally.add(each)
@@ -192,6 +194,26 @@ def test_the_margin_is_the_closest_choice_of_all_stages() -> None:
     near, far = Said(key="a", margin=0.25), Said(key="b", margin=9.0)
     _, scored = score(near, far, task=Parrot(weighs=True))  # the options are one nat apart
     assert [each.record.margin for each in scored] == [0.25, 1.0]
+
+
+def test_a_drawn_subset_has_the_interval_of_its_split_too() -> None:
+    samples = [Said(key=f"{number}", value=number / 20) for number in range(20)]
+    values = [each.value for each in samples]
+    worth = result(*samples).metrics[0]  # 20 of 40
+    expected = mean_interval(values, [""] * 20, population=40)
+    assert (worth.split_low, worth.split_high) == (expected.low, expected.high)
+    unlabelled = [Said(key=f"u{number}", labelled=False) for number in range(20)]
+    same = result(*samples, *unlabelled).metrics[0]  # 40 of 80, half of them with a truth
+    assert (same.split_low, same.split_high) == (expected.low, expected.high)
+
+
+def test_a_whole_split_and_its_first_samples_have_no_interval_of_the_split() -> None:
+    samples = [Said(key="a"), Said(key="b", value=0.0), Said(key="c")]
+    whole = result(*samples, total=3).metrics[0]
+    assert (whole.split_low, whole.split_high) == (None, None)
+    first = result(*samples, config=RunConfig(tasks=("parrot",), sample_order="first")).metrics[0]
+    assert (first.split_low, first.split_high) == (None, None)
+    assert first.low is not None
 
 
 def test_a_single_cluster_has_a_mean_and_no_interval() -> None:

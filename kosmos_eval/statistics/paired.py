@@ -205,7 +205,7 @@ class _Flips(NamedTuple):
         if not self.sizes:
             return 1.0
         total = math.fsum(self.sizes)
-        sizes, counts = _alike(np.array(self.sizes), _EQUAL * total)
+        sizes, counts = _alike(np.array(self.sizes), total)
         if len(sizes) == 1:
             fewer = (len(self.sizes) - round(self.seen / self.sizes[0])) // 2
             return min(1.0, 2 * float(bdtr(fewer, len(self.sizes), 0.5)))
@@ -222,9 +222,9 @@ class _Flips(NamedTuple):
         return (1 + int(np.count_nonzero(np.abs(2 * rising - total) >= enough))) / (1 + _FLIPS)
 
 
-def _alike(sizes: Floats, grain: float) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the sizes that differ by more than rounding, and how many there are of each."""
-    _, places, counts = np.unique(np.round(sizes / grain), return_index=True, return_counts=True)
+def _alike(sizes: Floats, total: float) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the sizes that differ by more than rounding of their total, and how many there are of each."""
+    _, places, counts = np.unique(np.round(sizes / total / _EQUAL), return_index=True, return_counts=True)
     return sizes[places], counts.astype(np.int64)
 
 

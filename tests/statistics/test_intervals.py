@@ -208,3 +208,48 @@ def test_senseless_input_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         mean_interval(values, clusters, **options)
+
+
+def test_a_subset_covers_the_mean_of_its_split_with_less_width() -> None:
+    rng, covered = random.Random(10), 0
+    split = [1.0] * 108 + [0.0] * 12
+    for _ in range(400):
+        drawn = rng.sample(split, 60)
+        low, high = ends(mean_interval(drawn, [""] * 60, population=120))
+        covered += low <= 0.9 <= high
+    assert 0.92 * 400 <= covered <= 0.99 * 400
+    wide, narrow = (ends(mean_interval([1.0, 0.0] * 50, [""] * 100, population=each)) for each in (None, 200))
+    assert narrow[1] - narrow[0] == pytest.approx((wide[1] - wide[0]) * math.sqrt(100 / 199), rel=0.05)
+
+
+def test_a_subset_s_proportion_has_wilson_s_interval_at_the_corrected_count() -> None:
+    estimate = mean_interval([1.0] * 40 + [0.0] * 10, [f"image {place // 5}" for place in range(50)], population=200)
+    square = 1.959963984540054**2 / (50 * 199 / 150)
+    centre, arm = 0.8 + square / 2, math.sqrt(square * 0.8 * 0.2 + square**2 / 4)
+    assert ends(estimate) == pytest.approx(((centre - arm) / (1 + square), (centre + arm) / (1 + square)))
+    assert (estimate.method, estimate.clusters) == ("wilson-split", 50)
+    assert estimate.stderr == pytest.approx(math.sqrt(0.8 * 0.2 / 49 * 150 / 200))
+
+
+def test_a_whole_split_s_mean_is_known_and_what_was_seen_of_it_is_certain() -> None:
+    values = [1.0] * 9 + [0.0]
+    known = mean_interval(values, [""] * 10, population=10)
+    assert (known.value, known.low, known.high, known.stderr) == (0.9, 0.9, 0.9, 0.0)
+    low, high = ends(mean_interval(values, [""] * 10, population=11))
+    assert 9 / 11 <= low < 0.9
+    assert high == pytest.approx(10 / 11)
+
+
+def test_a_subset_of_unbounded_values_has_student_s_interval_with_the_correction() -> None:
+    rng = random.Random(11)
+    values = [rng.gauss(5, 1) for _ in range(12)]
+    margin = float(t.ppf(0.975, 11)) * float(sem(values)) * math.sqrt(1 - 12 / 48)
+    found = mean_interval(values, [""] * 12, lower=-math.inf, upper=math.inf, population=48)
+    mean = math.fsum(values) / 12
+    assert ends(found) == pytest.approx((mean - margin, mean + margin))
+    assert found.method == "t-split"
+
+
+def test_a_population_smaller_than_its_sample_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a population of at least the 3 samples, got 2"):
+        mean_interval([1.0] * 3, [""] * 3, population=2)
