@@ -35,6 +35,7 @@ _NOT_CONFIG = {"tables", "margin", "tuning", "processes", "output_path", "dry_ru
 @asked.sample_order
 @asked.exemplars
 @asked.seed
+@asked.settings
 @options.device
 @options.dtype
 @options.batch_size

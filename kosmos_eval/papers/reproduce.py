@@ -11,13 +11,22 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.config import IDENTITY, RunConfig, parse_config
-from kosmos_eval.errors import DataError, KosmosEvalError, RunInterruptedError, RunRefusedError, UsageError
+from kosmos_eval.errors import (
+    DataError,
+    KosmosEvalError,
+    RunInterruptedError,
+    RunRefusedError,
+    UnknownNameError,
+    UsageError,
+)
+from kosmos_eval.papers.matching import task_of
 from kosmos_eval.plan import make_plan, resolve_model
 from kosmos_eval.processes.worker import model_options
 from kosmos_eval.proving.oracle import Perfect
 from kosmos_eval.proving.subject import asked
 from kosmos_eval.record import load, read_run
 from kosmos_eval.run import execute, prepare, prepare_resumed
+from kosmos_eval.selection import parse_part
 from kosmos_eval.table import NO_NUMBER, aligned
 from kosmos_eval.task import Provable
 
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
     from kosmos_eval.plugins import Plugins
     from kosmos_eval.progress import Progress
     from kosmos_eval.record import RunRecord
+    from kosmos_eval.selection import Part
 
 _HEADINGS = ("tables", "part", "shots", "samples", "requests", "state")
 
@@ -111,8 +121,12 @@ def plan_steps(steps: Iterable[Step], settings: Mapping[str, Any], folder: Path,
     """
     planned = []
     weights = ""
+    steps = tuple(steps)
+    _refuse_idle(settings.get("settings", {}), steps)
     for step in steps:
         told = {**settings, "tasks": (step.part,), "shots": step.shots}
+        if settings.get("settings"):
+            told["settings"] = _of_step(settings["settings"], parse_part(step.part, plugins), plugins)
         spec, config = resolve_model(parse_config(told, "the command line"), plugins)
         place = folder / step.name
         if (place / "run.json").exists():
@@ -120,6 +134,24 @@ def plan_steps(steps: Iterable[Step], settings: Mapping[str, Any], folder: Path,
             _refuse_other_work(place, config, weights)
         planned.append(_planned(step, config, place, plugins))
     return planned
+
+
+def _refuse_idle(settings: Mapping[str, Any], steps: Iterable[Step]) -> None:
+    """Raise `UnknownNameError` for a setting of a task that no step runs."""
+    tasks = {task_of(step.part) for step in steps}
+    for name in settings:
+        if task_of(name) not in tasks:
+            kind = "task of these tables"
+            raise UnknownNameError(kind, name, tasks)
+
+
+def _of_step(settings: Mapping[str, Any], part: Part, plugins: Plugins) -> dict[str, Any]:
+    """Return the settings that hold for a part: those of its task, and those of parts that it is of."""
+    return {
+        name: values
+        for name, values in settings.items()
+        if task_of(name) == part.task and parse_part(name, plugins).covers(part)
+    }
 
 
 def _planned(step: Step, config: RunConfig, folder: Path, plugins: Plugins) -> Planned:

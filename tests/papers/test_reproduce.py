@@ -186,3 +186,12 @@ def test_a_defect_of_one_step_leaves_the_others(
     assert done.missing == {("relative_size", 0): "a picture is corrupt"}
     assert len(done.records) == 1
     assert done.failed == 0
+
+
+def test_settings_go_to_the_steps_that_they_are_of(settings: dict[str, Any], plugins: Plugins, tmp_path: Path) -> None:
+    told = {**settings, "settings": {"raven": {"separator": "|"}, "raven:test": {"hub_first_candidate": 1}}}
+    planned = plan_steps([SIZES, MATRICES], told, tmp_path, plugins)
+    assert [each.config.settings for each in planned] == [{}, told["settings"]]
+    assert not any(each.missing for each in planned)
+    with pytest.raises(UnknownNameError, match="no task of these tables named 'vqav2'"):
+        plan_steps([SIZES], {**settings, "settings": {"vqav2": {"separator": "|"}}}, tmp_path, plugins)
