@@ -12,7 +12,9 @@ from kosmos_eval.controls import blind_cells
 from kosmos_eval.errors import DataError, IncompleteRunError
 from kosmos_eval.journal import JournalReader
 from kosmos_eval.plan import bundles_of
+from kosmos_eval.plugins import Plugins
 from kosmos_eval.record import load
+from kosmos_eval.reports.page import build_page
 from kosmos_eval.run import evaluate, execute, prepare_resumed, rescore
 from kosmos_eval.run_folder import read_units
 from kosmos_eval.table import results_table
@@ -186,3 +188,17 @@ def test_trials_are_of_one_control(tmp_path: Path, plugins_folder: Path) -> None
         "letters@mini|1": ("", 2),
         "letters@mini|1~image=none": ("image=none", 2),
     }
+
+
+def test_the_report_has_the_blind_score_beside_and_other_controls_below(controlled: Path, tmp_path: Path) -> None:
+    record = load(controlled)
+    (task,) = build_page(record).tasks
+    assert (task.blind, task.controlled) == (True, True)
+    seen = [view for view in task.cells if view.overview]
+    assert [(view.shots, view.control) for view in seen] == [(0, ""), (0, "image=noise"), (2, ""), (2, "image=noise")]
+    assert [bool(view.beside[0].blind) for view in seen] == [True, False, True, False]
+    assert [bool(view.beside[0].change) for view in seen] == [False, True, False, True]
+    assert {view.control for view in task.cells if view.anchor == seen[0].beside[0].link} == {"image=none"}
+    html = Plugins().report("html").write(record, tmp_path).read_text(encoding="utf-8")
+    assert f'<a href="#{seen[0].beside[0].link}">{seen[0].beside[0].blind}</a>' in html
+    assert "under image=noise: random pixels in place of each" in html
