@@ -5,10 +5,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TRAIN := OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc_per_node 2 -m kosmos_eval.model.training
 
-.PHONY: demo test lint format types docs bench train train-smoke clean
+.PHONY: demo gate baseline test lint format types docs bench train train-smoke clean
 
 demo: $(READY)
-	$(BIN)/kosmos-eval run --tasks vqav2,raven --shots 0,4
+	$(BIN)/kosmos-eval run --tasks vqav2,raven --shots 0,4 $(if $(RUN),--output_path $(RUN))
+
+# `make demo gate RUN=folder` holds the embedded model to the committed baseline; `make demo baseline RUN=folder` renews that.
+gate: $(READY)
+	$(BIN)/kosmos-eval gate $(RUN) --baseline examples/ci/baseline.json --policy examples/ci/gate.toml
+
+baseline: $(READY)
+	$(BIN)/kosmos-eval baseline save $(RUN) --output_path examples/ci/baseline.json
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
