@@ -45,8 +45,8 @@ CHOSEN = (
 )
 MINI = (
     "The embedded data asks about made-up kinds of things of the microworld. The group `stated` keeps those apart that "
-    "texts may describe (`yes`) from those that only pictures show (`no`). The models that ship have not read about or "
-    "seen either: their numbers are chance."
+    "texts may describe (`yes`) from those that only pictures show (`no`): who has read the texts alone can only "
+    "guess the latter."
 )
 EXEMPT: Mapping[str, str] = MappingProxyType({"splits": "the data has one split; exemplars are its other items"})
 

@@ -67,6 +67,8 @@ def test_an_answer_counts_when_it_is_the_word_itself() -> None:
     assert exam._is("red", " red")
     assert not exam._is("red", "red thing")
     assert not exam._is("red", "")
+    assert exam._begins("red", " red The color of it is? blue")
+    assert not any(exam._begins("red", text) for text in ("", "reddish", "a red one"))
 
 
 KINDS = [
