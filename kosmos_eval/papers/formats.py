@@ -58,7 +58,7 @@ def text(comparison: Comparison) -> str:
 
 def _text_table(judged: Judged) -> str:
     notes = Notes()
-    rows = [_TEXT_HEADINGS]
+    rows: list[tuple[str, ...]] = [_TEXT_HEADINGS]
     for (place, column), standing in sorted(judged.standings.items(), key=lambda each: _place(each[0], judged)):
         heading = next(each.heading for each in judged.table.columns if each.id == column)
         rows.append(_text_row(judged.table.rows[place].label, ", ".join(heading), standing, notes))

@@ -17,7 +17,7 @@ from kosmos_eval.table import NO_NUMBER, percent
 from kosmos_eval.visible import visible_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kosmos_eval.papers.matching import Parts
     from kosmos_eval.papers.published import Number, Paper, PaperTable
@@ -119,7 +119,7 @@ class Sheet:
         lines: in the paper's order.
         notes: numbered from 1.
         runs: where our numbers are from, one line a run.
-        summary: how many numbers have each verdict.
+        summary: how many numbers have each verdict, and the margins.
     """
 
     name: str
@@ -207,8 +207,24 @@ class _Layout:
             lines=lines,
             notes=self.notes.texts,
             runs=runs,
-            summary=summary(self.counts),
+            summary=f"{summary(self.counts)}; margin {self._margins()}",
         )
+
+    def _margins(self) -> str:
+        """Return the margins: one, or by metric `CIDEr 2, SPICE 0.5`; where one metric has two, the data of each."""
+        every = list(self.standings.values())
+        if len({each.margin for each in every}) == 1:
+            return f"{every[0].margin:g}"
+        of_measure: dict[str, dict[float, list[str]]] = {}
+        for each in every:
+            data = each.number.protocol.dataset if each.number.protocol else "average"
+            of_measure.setdefault(each.number.measure, {}).setdefault(each.margin, []).append(data)
+        told = []
+        for measure, margins in of_measure.items():
+            usual, *others = sorted(margins, key=lambda margin: -len(margins[margin]))
+            told.append(f"{measure} {usual:g}")
+            told += [f"{data} {margin:g}" for margin in others for data in dict.fromkeys(margins[margin])]
+        return ", ".join(told)
 
     def _headings(self) -> Iterable[tuple[Heading, ...]]:
         columns = self.table.columns
@@ -233,9 +249,9 @@ class _Layout:
         yield Line(Kind.PAPER, self._head(row.label, of_row), self._published(place, noted | {*of_row}))
         standings = [self.standings.get((place, column.id)) for column in self.table.columns]
         if any(each is not None and each.value is not None for each in standings):
-            yield Line(Kind.OURS, Entry("ours"), tuple(each and self._ours(each) for each in standings))
-            yield Line(Kind.INTERVAL, Entry("95 % interval"), tuple(each and _interval(each) for each in standings))
-        yield Line(Kind.VERDICT, Entry("verdict"), tuple(each and self._verdict(each) for each in standings))
+            yield Line(Kind.OURS, Entry("ours"), _each(self._ours, standings))
+            yield Line(Kind.INTERVAL, Entry("95 % interval"), _each(_interval, standings))
+        yield Line(Kind.VERDICT, Entry("verdict"), _each(self._verdict, standings))
 
     def _head(self, label: str, notes: Iterable[str]) -> Entry:
         return Entry(label, self.notes.mark(*notes))
@@ -265,6 +281,11 @@ class _Layout:
             by = f"{standing.difference:+.{max(standing.number.decimals, 1)}f}"
             return Entry(f"{standing.verdict} ({by})", verdict=standing.verdict)
         return Entry(standing.verdict, self.notes.mark(visible_line(standing.reason)), standing.verdict)
+
+
+def _each(make: Callable[[Standing], Entry], standings: Iterable[Standing | None]) -> tuple[Entry | None, ...]:
+    """Return an entry for each standing that there is."""
+    return tuple(None if each is None else make(each) for each in standings)
 
 
 def _interval(standing: Standing) -> Entry:

@@ -144,20 +144,24 @@ def _shown(number: Number, candidate: Candidate, margin: float) -> Standing:
     """Return what is said of a candidate whatever the verdict."""
     record, cell, metric = candidate.record, candidate.cell, candidate.metric
     if metric is None:
-        known = {"run": str(record.folder), "cell": cell.name, "model": model_name(record.run)}
-        return Standing(number, Verdict.NOT_RUN, "", margin, **known)
+        where, model = str(record.folder), model_name(record.run)
+        return Standing(number, Verdict.NOT_RUN, "", margin, run=where, cell=cell.name, model=model)
     unit = 100 if metric.percent else 1
-    scale = [None if each is None else each * unit for each in (metric.value, metric.low, metric.high)]
+    ends = (metric.value, metric.low, metric.high, metric.split_low, metric.split_high)
+    value, low, high, *split = (None if each is None else each * unit for each in ends)
+    whole = _whole(value, low, high, metric.count, cell.total if cell.subset else metric.count)
+    if split[0] is not None and split[1] is not None:
+        whole = (split[0], split[1])
     notes = (subset_note(cell), f"made with {metric.made_with}" if metric.made_with else "", _trials(candidate))
     return Standing(
         number=number,
         verdict=Verdict.NOT_RUN,
         reason="",
         margin=margin,
-        value=scale[0],
-        low=scale[1],
-        high=scale[2],
-        whole=_whole(scale, metric.count, cell.total if cell.subset else metric.count),
+        value=value,
+        low=low,
+        high=high,
+        whole=whole,
         count=metric.count,
         notes=tuple(note for note in notes if note),
         run=str(record.folder),
@@ -180,15 +184,20 @@ def model_name(run: Mapping[str, Any]) -> str:
     return str(checkpoint or run.get("model", {}).get("name", "unnamed model"))
 
 
-def _whole(scale: Sequence[float | None], count: int, total: int) -> tuple[float, float] | None:
+def _whole(
+    value: float | None, low: float | None, high: float | None, count: int, total: int
+) -> tuple[float, float] | None:
     """Return the 95 % interval of the score on the whole split; `None` where too little is known.
 
+    Records say it of means (`MetricResult.split_low`); for metrics of the whole corpus it follows from their interval.
+
     Args:
-        scale: value, low and high.
+        value: the score.
+        low: lower end of its interval for all samples of the kind.
+        high: upper end.
         count: samples that were scored.
         total: samples in the split.
     """
-    value, low, high = scale
     if value is None:
         return None
     if count >= total:

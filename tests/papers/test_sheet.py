@@ -54,7 +54,7 @@ def test_our_numbers_stand_below_the_paper_s(laid_out: Set, plant: Plant, make_c
     assert interval.text.startswith("[89.")
     differs, *_, reproduced, not_run = texts(sheet.lines[5])
     assert (differs, reproduced, not_run) == ("differs (-9.6)", "reproduced (-0.3)", "not run")
-    assert sheet.summary == "6 numbers: 1 reproduced, 1 differs, 4 not run"
+    assert sheet.summary == "6 numbers: 1 reproduced, 1 differs, 4 not run; margin 2"
 
 
 def test_headings_stand_above_their_columns(laid_out: Set) -> None:
@@ -128,6 +128,12 @@ def test_our_numbers_have_the_printed_decimals(kosmos_1: Paper, kosmos_2: Paper)
     assert number_text(99.999, expressions) == "> 99.99"
     assert number_text(101.74, replace(matrices, text="1.0")) == "101.7"
     assert number_text(None, matrices) == "—"
+
+
+def test_the_margins_are_said(laid_out: Set) -> None:
+    assert laid_out("2").summary.endswith("; margin CIDEr 2, SPICE 0.5")
+    assert laid_out("4").summary.endswith("; margin 1")
+    assert laid_out("13").summary.endswith("; margin accuracy 1, CB 2")
 
 
 def test_the_verdicts_are_counted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,6 +134,16 @@ def test_only_what_was_not_asked_leaves_doubt(
     assert half.value is not None
     assert (half.value - half.whole[0]) / (half.value - half.low) == pytest.approx(0.5**0.5, rel=1e-3)
     assert "subset: 7,240 of 14,481 samples" in half.notes
+
+
+def test_the_interval_of_the_split_is_the_record_s_where_it_has_one(
+    entities: Number, parts_of: dict[str, Parts], plant: Plant, make_cell: MakeCell
+) -> None:
+    cell = make_cell("flickr30k_entities:test", "recall_1", 0.78, 50, 14_481)
+    known = replace(cell, metrics=(replace(cell.metrics[0], split_low=0.7799, split_high=0.7801),))
+    found = [stand(entities, parts_of["kosmos-2"], plant(each)) for each in (cell, known)]
+    assert [each.verdict for each in found] == [Verdict.INCONCLUSIVE, Verdict.REPRODUCED]
+    assert found[1].whole == pytest.approx((77.99, 78.01))
 
 
 def test_the_stand_in_is_never_compared(captions: Number, parts: Parts, plant: Plant, make_cell: MakeCell) -> None:
