@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import PIL.Image
 import pytest
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from kosmos_eval.plan import Cell, Plan
     from kosmos_eval.request import Request, Response
+    from kosmos_eval.task import Task
 
 
 def picture(number: int, size: tuple[int, int] = (16, 16)) -> Image:
@@ -81,10 +82,12 @@ def controlled(name: str, others: Sequence[Sample] = ITEMS, seed: int = 0, task:
 def requests(asker: Controlled | Asks, sample: Item, exemplars: Sequence[Item] = ()) -> tuple[Generate, Score]:
     asking = asker.ask(sample, exemplars)
     first = next(asking)
+    assert isinstance(first, Generate)
     second = asking.send(Generated("(hint)", (1,), (-1.0,), "eos"))
     with pytest.raises(StopIteration) as done:
         asking.send(Generated("", (), (), "eos"))
     assert done.value.value == "(hint)"
+    assert isinstance(second, Score)
     return first, second
 
 
@@ -100,17 +103,9 @@ def test_words_that_only_a_picture_kept_apart_stay_apart() -> None:
     @dataclass(frozen=True)
     class Tight(Asks):
         def ask(self, sample: Item, exemplars: Sequence[Item]) -> Generator[Request, Response, str]:  # noqa: ARG002
-            parts = [
-                "left",
-                sample.shown[0],
-                "right ",
-                sample.shown[0],
-                "end",
-                sample.shown[0],
-                "\nnext",
-                sample.shown[0],
-            ]
-            yield Generate(Prompt.of(*parts), max_new_tokens=1)
+            seen = sample.shown[0]
+            prompt = Prompt.of("left", seen, "right ", seen, "end", seen, "\nnext", seen)
+            yield Generate(prompt, max_new_tokens=1)
             return ""
 
     request = next(controlled("image=none", task=Tight()).ask(ITEMS[0], ()))
@@ -128,7 +123,8 @@ def test_another_picture_stands_where_the_query_s_stood_and_nowhere_else(name: s
     plain = requests(Asks(), ITEMS[0], SOLVED[2:4])
     changed = requests(controlled(name), ITEMS[0], SOLVED[2:4])
     own = ITEMS[0].shown[0]
-    for before, after in zip(plain, changed, strict=True):
+    pairs: list[tuple[Request, Request]] = list(zip(plain, changed, strict=True))
+    for before, after in pairs:
         assert before.prompt.text() == after.prompt.text()
         assert own in before.images
         assert own not in after.images
@@ -258,11 +254,11 @@ def test_an_exemplar_keeps_its_wrong_answer_before_every_query() -> None:
 
 
 def test_what_stands_in_the_way_of_a_control_is_said() -> None:
-    bare = [Item(key="bare")]
-    assert obstacle(parse_control("image=none"), Asks(), bare, 0) == "its samples have no pictures"
-    assert obstacle(parse_control("image=none"), Asks(), [*bare, ITEMS[0]], 0) == ""
-    assert obstacle(parse_control("exemplars=shuffled-labels"), Asks(), ITEMS, 0) == "it has no exemplars at 0 shots"
-    assert obstacle(parse_control("exemplars=shuffled-labels"), Asks(), ITEMS, 2) == ""
+    bare, task = [Item(key="bare")], cast("Task[Item, str]", Asks())
+    assert obstacle(parse_control("image=none"), task, bare, 0) == "its samples have no pictures"
+    assert obstacle(parse_control("image=none"), task, [*bare, ITEMS[0]], 0) == ""
+    assert obstacle(parse_control("exemplars=shuffled-labels"), task, ITEMS, 0) == "it has no exemplars at 0 shots"
+    assert obstacle(parse_control("exemplars=shuffled-labels"), task, ITEMS, 2) == ""
     assert "which text" in obstacle(parse_control("text=none"), object(), ITEMS, 0)  # type: ignore[arg-type]  # it declares nothing
     assert "answer" in obstacle(parse_control("exemplars=shuffled-labels"), object(), ITEMS, 2)  # type: ignore[arg-type]  # as above
 
