@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kosmos_eval.errors import KosmosEvalError, PluginError, UnknownNameError
 from kosmos_eval.language_model import ModelSpec
-from kosmos_eval.lm_eval_names import PREFIX, LmEvalNames, code_files
+from kosmos_eval.lm_eval_tasks.names import PREFIX, LmEvalNames, code_files
 from kosmos_eval.task import Metric, Task
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Plugins:
         """
         if name.startswith(PREFIX):
             if ("task", name) not in self._loaded:
-                from kosmos_eval.lm_eval_named import named_task  # noqa: PLC0415  brings lm-eval, when it is asked for
+                from kosmos_eval.lm_eval_tasks.named import named_task  # noqa: PLC0415  brings lm-eval, when it is asked for
 
                 self._loaded["task", name] = named_task(self.lm_eval.recipe(name.removeprefix(PREFIX)))
             return cast("type[Task[Any, Any]]", self._loaded["task", name])

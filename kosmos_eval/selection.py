@@ -22,7 +22,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kosmos_eval.errors import PluginError, UnknownNameError, UsageError
-from kosmos_eval.lm_eval_names import PREFIX
+from kosmos_eval.lm_eval_tasks.names import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

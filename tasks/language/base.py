@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from kosmos_eval.lm_eval_task import LmEvalTask
+from kosmos_eval.lm_eval_tasks.task import LmEvalTask
 from kosmos_eval.microworld.language import language_rows
 from kosmos_eval.task import Metric
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kosmos_eval.data.source import SourceKind
-    from kosmos_eval.lm_eval_task import Likelihoods, LmEvalSample
+    from kosmos_eval.lm_eval_tasks.task import Likelihoods, LmEvalSample
     from kosmos_eval.task import Metric, Task
 
     from .files import Row

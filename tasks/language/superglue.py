@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from kosmos_eval.lm_eval_task import LmEvalSample
+from kosmos_eval.lm_eval_tasks.task import LmEvalSample
 from kosmos_eval.task import About, Metric
 
 from .base import ACC, DEVIATIONS, PAPER, Language
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import kosmos_eval.task as contract
     from kosmos_eval.corpus import CorpusScore
-    from kosmos_eval.lm_eval_task import Likelihoods
+    from kosmos_eval.lm_eval_tasks.task import Likelihoods
     from kosmos_eval.task import Sample, Score, Task
 
     from .files import Row

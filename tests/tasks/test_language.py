@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kosmos_eval.lm_eval_task import LmEvalSample, LmEvalTask
+    from kosmos_eval.lm_eval_tasks.task import LmEvalSample, LmEvalTask
     from kosmos_eval.request import Request
 
 STORY = "cloze_test_test__spring2016 - cloze_test_ALL_test.csv"

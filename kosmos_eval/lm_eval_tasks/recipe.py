@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.data.hub import first_line
 from kosmos_eval.errors import DataError, KosmosEvalError, UsageError
-from kosmos_eval.lm_eval_names import PREFIX
-from kosmos_eval.lm_eval_requests import generate_request
-from kosmos_eval.lm_eval_task import keep_templates, quiet
+from kosmos_eval.lm_eval_tasks.names import PREFIX
+from kosmos_eval.lm_eval_tasks.requests import generate_request
+from kosmos_eval.lm_eval_tasks.task import keep_templates, quiet
 from kosmos_eval.prompt import Prompt
 from kosmos_eval.request import WholeText
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kosmos_eval.lm_eval_names import Recipe
+    from kosmos_eval.lm_eval_tasks.names import Recipe
 
 _RELIED_ON = (
     "apply_filters",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from lm_eval.api import metrics
 
-from kosmos_eval.lm_eval_metrics import MISSING, aggregation_name, corpus_score
+from kosmos_eval.lm_eval_tasks.metrics import MISSING, aggregation_name, corpus_score
 from kosmos_eval.metrics.forms import kept, weighed_of
 
 if TYPE_CHECKING:

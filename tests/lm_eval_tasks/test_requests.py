@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
-from kosmos_eval.lm_eval_requests import Contexts, generate_request, rolling_request, score_requests
+from kosmos_eval.lm_eval_tasks.requests import Contexts, generate_request, rolling_request, score_requests
 from kosmos_eval.prompt import Image, Prompt
 from kosmos_eval.request import Continuation, Generate, Score, WholeText
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import lm_eval
 import pytest
 
-from kosmos_eval import lm_eval_names
 from kosmos_eval.errors import DataError, PluginError, UnknownNameError, UsageError
-from kosmos_eval.lm_eval_names import LmEvalNames, code_files
+from kosmos_eval.lm_eval_tasks.names import PREFIX, LmEvalNames, code_files
 from kosmos_eval.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def test_lm_evals_own_tasks_are_found_in_the_text_of_their_files(
         ("single",),
     ]
     assert names.recipe("quoted-1.0").file == tmp_path / "tasks" / "deep" / "1.yaml"
-    assert lm_eval_names.PREFIX == "lm_eval:"
+    assert PREFIX == "lm_eval:"
 
 
 def _never(_names: LmEvalNames) -> None:

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kosmos_eval.choice import choose
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
-from kosmos_eval.lm_eval_measures import SHARES, Measure, aggregation_of, filtered, find_measures, metric_of
-from kosmos_eval.lm_eval_names import PREFIX
-from kosmos_eval.lm_eval_recipe import data_provenance, make_task, scoring_digest
-from kosmos_eval.lm_eval_requests import generate_request, rolling_request
-from kosmos_eval.lm_eval_task import instances_of, numbered, weigh
+from kosmos_eval.lm_eval_tasks.measures import SHARES, Measure, aggregation_of, filtered, find_measures, metric_of
+from kosmos_eval.lm_eval_tasks.names import PREFIX
+from kosmos_eval.lm_eval_tasks.recipe import data_provenance, make_task, scoring_digest
+from kosmos_eval.lm_eval_tasks.requests import generate_request, rolling_request
+from kosmos_eval.lm_eval_tasks.task import instances_of, numbered, weigh
 from kosmos_eval.prompt import Prompt
 from kosmos_eval.request import Generated, Scored, WholeText
 from kosmos_eval.task import About, Metric, Sample, Score
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from kosmos_eval.corpus import CorpusScore
     from kosmos_eval.data.source import Source, SourceKind
-    from kosmos_eval.lm_eval_names import Recipe
+    from kosmos_eval.lm_eval_tasks.names import Recipe
     from kosmos_eval.request import Request, Response
 
 Results = tuple[Any, ...]
@@ -240,7 +240,7 @@ class NamedLmEvalTask:
 
     def score_corpus(self, scored: Sequence[tuple[Sample, Score]]) -> Mapping[str, CorpusScore]:
         """Return the metrics that lm-eval aggregates otherwise than by the mean of shares."""
-        from kosmos_eval.lm_eval_metrics import MISSING, corpus_score  # noqa: PLC0415  as numpy, needed when scoring
+        from kosmos_eval.lm_eval_tasks.metrics import MISSING, corpus_score  # noqa: PLC0415  as numpy, needed when scoring
 
         declared = {metric.name for metric in self.metrics if metric.corpus}
         return {

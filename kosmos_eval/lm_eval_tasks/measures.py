@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kosmos_eval.errors import KosmosEvalError, UsageError
-from kosmos_eval.lm_eval_names import PREFIX
-from kosmos_eval.lm_eval_task import instances_of, quiet
+from kosmos_eval.lm_eval_tasks.names import PREFIX
+from kosmos_eval.lm_eval_tasks.task import instances_of, quiet
 from kosmos_eval.task import Metric
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def aggregation_of(task: Any, key: str) -> Any:  # noqa: ANN401  as above
 
 def metric_of(task: Any, measure: Measure) -> Metric:  # noqa: ANN401  as above
     """Return a metric: a mean where lm-eval's is a mean of zeros and ones, else one of all samples together."""
-    from kosmos_eval.lm_eval_metrics import aggregation_name  # noqa: PLC0415  as above
+    from kosmos_eval.lm_eval_tasks.metrics import aggregation_name  # noqa: PLC0415  as above
 
     how = aggregation_name(aggregation_of(task, measure.key))
     share = how == "mean" and measure.key in SHARES and not _scores_itself(task)
