@@ -62,7 +62,7 @@ def _plugins(what: str, include_path: tuple[Path, ...]) -> list[tuple[str, str]]
 
 def _lm_eval(plugins: Plugins) -> list[tuple[str, str]]:
     """Return the tasks of the given folders' YAML files, and how to run lm-eval's own, which are too many to list."""
-    from kosmos_eval.lm_eval_names import PREFIX
+    from kosmos_eval.lm_eval_tasks.names import PREFIX
 
     own = [(f"{PREFIX}{name}", "a text task of the folder's YAML files") for name in plugins.lm_eval.included()]
     return [*own, (f"{PREFIX}NAME", "any text task, group or tag of lm-eval, see docs/lm-eval.md")]
