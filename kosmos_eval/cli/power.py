@@ -11,7 +11,7 @@ from kosmos_eval import task_options as asked
 from kosmos_eval.errors import UsageError
 
 
-@click.command(short_help="Say how small a drop a run's tasks can show, and how many samples a given one takes.")
+@click.command(short_help="Say how small a drop a run can show.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--against",

@@ -18,7 +18,26 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]  # conftest.py's kosmos_eval
 
-COMMANDS = ("audit", "chat", "describe", "doctor", "ls", "plan", "report", "rescore", "run", "validate", "version")
+COMMANDS = (
+    "ablate",
+    "audit",
+    "baseline",
+    "chat",
+    "compare",
+    "describe",
+    "doctor",
+    "gate",
+    "ls",
+    "plan",
+    "power",
+    "report",
+    "reproduce",
+    "rescore",
+    "run",
+    "table",
+    "validate",
+    "version",
+)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
@@ -49,7 +68,7 @@ def test_an_unknown_command_is_refused_with_the_nearest(kosmos_eval: Command) ->
         (("run", "--taks", "x"), "--taks"),
         (("run", "--seed"), "--seed"),
         (("run", "extra"), "extra"),
-        (("ls", "task"), "'task' is not one of 'tasks', 'groups', 'models', 'runs'"),
+        (("ls", "task"), "'task' is not one of 'tasks', 'groups', 'models', 'controls', 'runs'"),
         (("describe",), "TASK"),
         (("--frobnicate",), "--frobnicate"),
     ],

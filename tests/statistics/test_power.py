@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nct, norm, t
+from statsmodels.stats.power import NormalIndPower, TTestPower
 
 from kosmos_eval.statistics.power import detectable_difference, difference_stderr, samples_needed
 
@@ -64,6 +65,20 @@ def test_so_many_samples_are_enough_and_one_less_is_not(
     assert found(needed) <= difference
     if needed > 1 and (plain or groups * (needed - 1) >= 2 * count):
         assert found(needed - 1) > difference
+
+
+@pytest.mark.parametrize(("alternative", "sides"), [("two-sided", 2), ("larger", 1)])
+@pytest.mark.parametrize("count", [8, 40, 2000])
+def test_statsmodels_finds_the_same_differences_and_numbers(alternative: str, sides: Sides, count: int) -> None:
+    asked = {"alpha": 0.05, "power": 0.8, "alternative": alternative}
+    student = TTestPower().solve_power(nobs=count, **asked)
+    assert detectable_difference(count**-0.5, sides=sides, clusters=count) == pytest.approx(student, rel=1e-4)
+    normal = NormalIndPower(ddof=0).solve_power(nobs1=count, ratio=0, **asked)  # ratio 0 is one sample
+    assert detectable_difference(count**-0.5, sides=sides) == pytest.approx(normal, rel=1e-4)
+    for difference in (0.07, 0.3, 0.8):
+        theirs = TTestPower().solve_power(effect_size=difference, **asked)
+        ours = samples_needed(difference, count**-0.5, count, sides=sides, clusters=count)
+        assert ours == pytest.approx(math.ceil(theirs), abs=1)
 
 
 def test_few_clusters_need_more_than_the_normal_says() -> None:
