@@ -10,6 +10,7 @@ from kosmos_eval.errors import DataError, RunInterruptedError, RunRefusedError, 
 from kosmos_eval.papers import reproduce
 from kosmos_eval.papers.reproduce import Step, carry_out, plan_steps, show_plan, steps_of
 from kosmos_eval.plugins import Plugins
+from kosmos_eval.run import prepare
 from kosmos_eval.selection import parse_part
 
 if TYPE_CHECKING:
@@ -173,7 +174,6 @@ def test_a_defect_of_one_step_leaves_the_others(
     settings: dict[str, Any], plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = plan_steps([SIZES, MATRICES], settings, tmp_path, plugins)
-    prepare = reproduce.prepare
 
     def broken(config: Any, folder: Path) -> Any:  # noqa: ANN401  as prepare
         if folder.name == "relative_size":
