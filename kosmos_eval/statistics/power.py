@@ -99,7 +99,7 @@ def samples_needed(
     if count < 1:
         message = f"expected at least 1 sample behind the standard error, got {count}"
         raise ValueError(message)
-    fewest = 1 if clusters is None else math.ceil(_FEWEST * count / clusters)
+    fewest = 1 if clusters is None else -(-_FEWEST * count // clusters)
 
     def enough(samples: int) -> bool:
         groups = None if clusters is None else clusters * samples / count
