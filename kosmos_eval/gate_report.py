@@ -138,7 +138,7 @@ def _last_lines(result: GateResult) -> Iterator[str]:
         if metric.detectable is not None
     ]
     if found:
-        yield f"a true loss of so many points is found {result.power:.0%} of the time: {', '.join(found)}"
+        yield f"smallest loss that is found {result.power:.0%} of the time, in points: {', '.join(found)}"
     taken = {0: "pass", EXIT_CODES["regression"]: "fail"}.get(result.exit_code, "")
     policy = f", which the policy lets {taken}" if result.verdict == "inconclusive" and taken else ""
     yield f"verdict: {result.verdict}{policy} (exit code {result.exit_code})"
