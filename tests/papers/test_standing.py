@@ -146,6 +146,17 @@ def test_the_interval_of_the_split_is_the_record_s_where_it_has_one(
     assert found[1].whole == pytest.approx((77.99, 78.01))
 
 
+def test_a_whole_split_s_score_needs_no_interval(
+    entities: Number, parts_of: dict[str, Parts], plant: Plant, make_cell: MakeCell
+) -> None:
+    cell = make_cell("flickr30k_entities:test", "recall_1", 0.787, 14_481)
+    bare = replace(cell, metrics=(replace(cell.metrics[0], low=None, high=None),))
+    assert stand(entities, parts_of["kosmos-2"], plant(bare)).verdict is Verdict.REPRODUCED
+    half = replace(bare, samples=7_000, metrics=(replace(bare.metrics[0], count=7_000),))
+    lacking = stand(entities, parts_of["kosmos-2"], plant(half))
+    assert (lacking.verdict, lacking.reason) == (Verdict.INCONCLUSIVE, "a subset, and there is no interval of it")
+
+
 def test_the_stand_in_is_never_compared(captions: Number, parts: Parts, plant: Plant, make_cell: MakeCell) -> None:
     cell = make_cell("flickr30k_caption", "cider", 0.753, 100, shots=4, task="flickr30k_caption@mini")
     standing = stand(captions, parts, plant(cell))
