@@ -104,11 +104,7 @@ def answers_digest(measurements: Measurements) -> str:
 
 
 def _check(measurements: Measurements, path: Path) -> None:
-    """Raise unless every sample is there once and every value is a finite number.
-
-    Raises:
-        DataError: naming the cell and the first such sample or metric.
-    """
+    """Raise `DataError` unless every sample is there once and every value is a number within its metric's bounds."""
     name = measurements.cell.name
     if twice := [key for key, count in Counter(measurements.keys).items() if count > 1]:
         message = (
@@ -119,10 +115,11 @@ def _check(measurements: Measurements, path: Path) -> None:
         if metric.value is not None and not math.isfinite(metric.value):
             message = f"{path}: {name}: expected {metric.name} to be a number, got {metric.value}; score the run again"
             raise DataError(message)
-    for metric_name, column in measurements.values.items():
-        for key, value in zip(measurements.keys, column, strict=True):
-            if value is not None and not math.isfinite(value):
-                message = f"{path}: {name}: expected {metric_name} of sample {key} to be a number, got {value}"
+        lower = -math.inf if metric.lower is None else metric.lower
+        upper = math.inf if metric.upper is None else metric.upper
+        for key, value in zip(measurements.keys, measurements.values.get(metric.name, ()), strict=False):
+            if value is not None and not (math.isfinite(value) and lower <= value <= upper):
+                message = f"{path}: {name}: expected {metric.name} of sample {key} from {lower} to {upper}, got {value}"
                 raise DataError(message)
 
 
@@ -224,11 +221,11 @@ def read_baseline(path: Path) -> MeasuredRun:
         origin = replace(Origin(**values["origin"]), run=str(path))
         cells = tuple(_cell_from_json(each, origin) for each in values["cells"])
         memory = _number(values["memory"])
+        for each in cells:
+            _check(each.measurements, path)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error, binascii.Error) as error:
         message = f"{path}: is damaged ({type(error).__name__}: {error}); make it anew with: kosmos-eval baseline save"
         raise DataError(message) from error
-    for each in cells:
-        _check(each.measurements, path)
     return MeasuredRun(path, origin, cells, memory)
 
 
@@ -238,9 +235,9 @@ def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:
     names = _unpacked(columns["cluster_names"])
     statistics = [_unpacked_floats(each) for each in values["statistics"]]
     cell = cell_from_json(values["cell"])
-    numbers = (cell.shots, cell.samples, cell.total, cell.failed)
-    if not (isinstance(cell.task, str) and all(isinstance(each, int) for each in numbers)):
-        message = f"expected a cell's name and counts, got {cell.task!r:.60} and {numbers}"
+    named, counts = values["cell"]["task"], [values["cell"][name] for name in ("shots", "samples", "total")]
+    if not (isinstance(named, str) and all(isinstance(each, int) for each in counts)):
+        message = f"expected a cell's name and counts, got {named!r:.60} and {counts}"
         raise TypeError(message)
     measurements = Measurements(
         cell=cell,

@@ -69,7 +69,8 @@ def judge(base: MeasuredRun, run: MeasuredRun, policy: Policy) -> GateResult:
         if not any(fits(name, each.measurements.cell) for each in held.values()):
             found[name] = CellVerdict(name, "not comparable", ("required, and the baseline has no such cell",))
     memory = _memory(base, run, policy)
-    cells = tuple(found[name] for name in (*(name for name in held if name in found), *(found.keys() - held.keys())))
+    places = {name: place for place, name in enumerate(held)}
+    cells = tuple(sorted(found.values(), key=lambda cell: places.get(cell.name, len(places))))
     verdict = gravest([*(cell.verdict for cell in cells), *([memory.verdict] if memory else [])])
     code = EXIT_CODES[_CHOSEN[policy.inconclusive] if verdict == "inconclusive" else verdict]
     return GateResult(
@@ -152,18 +153,25 @@ class _Pair:
 
     def verdict(self, policy: Policy, adjusted: Sequence[float | None], tests: int) -> CellVerdict:
         """Return the verdict, given the p-values for the number of tests."""
+        if self.found.refused:
+            return CellVerdict(self.name, "not comparable", self.reasons)
         limits = tuple(_limits(self.base, self.run, self.rules))
-        if not self.tests:
-            return CellVerdict(self.name, "not comparable", self.reasons, (), limits)
         metrics = tuple(
             _decide(test, p_value, tests, self, policy) for test, p_value in zip(self.tests, adjusted, strict=True)
         )
-        reasons = [f"{each.name}: {each.reason}" for each in (*metrics, *limits) if each.verdict != "pass"]
+        all_of_it: list[MetricVerdict | LimitVerdict] = [*metrics, *limits]
+        reasons = [*self.reasons]
+        reasons += [f"{each.name}: {each.reason}" for each in all_of_it if each.verdict != "pass"]
+        reasons += [
+            f"{test.found.name}: compared by the mean of the samples' own values, for the records hold no more"
+            for test in self.tests
+            if test.found.own_values
+        ]
         if self.found.only_base or self.found.only_other:
             reasons.append(_uncommon(self.found))
-        return CellVerdict(
-            self.name, gravest(each.verdict for each in (*metrics, *limits)), tuple(reasons), metrics, limits
-        )
+        verdicts: list[Verdict] = [each.verdict for each in all_of_it]
+        verdict = gravest(verdicts if metrics else [*verdicts, "not comparable"])
+        return CellVerdict(self.name, verdict, tuple(reasons), metrics, limits)
 
 
 def _metric(name: str, metrics: Iterable[MetricResult]) -> MetricResult:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -119,14 +119,14 @@ class Policy(TaskRules):
 
     def of(self, cell: CellResult) -> CellRules:
         """Return what holds for a cell: the rules for all tasks under those of each name that fits, the last on top."""
-        told: dict[str, object] = {}
+        told: dict[str, Any] = {}
         tolerances: dict[str, float] = {}
         for rules in (self, *(rules for name, rules in self.tasks.items() if fits(name, cell))):
             for key in TaskRules.model_fields:
                 if key != "tolerances" and (value := getattr(rules, key)) is not None:
                     told[key] = value
             tolerances |= rules.tolerances
-        return CellRules(**told, tolerances=tolerances)  # type: ignore[arg-type]  pydantic checked the values
+        return CellRules(**told, tolerances=tolerances)
 
     def requires(self, cell: CellResult) -> bool:
         """Whether the run must have a cell that the baseline has."""

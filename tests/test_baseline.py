@@ -113,3 +113,11 @@ def test_a_value_that_is_no_number_is_named(tmp_path: Path) -> None:
     (tmp_path / "base.json").write_text(json.dumps(values))
     with pytest.raises(DataError, match=r"planted@mini\|4: expected vqa_accuracy to be a number, got nan"):
         read_measured(tmp_path / "base.json")
+
+
+def test_speed_and_memory_are_those_that_the_run_recorded(finished_run: Path) -> None:
+    run = read_measured(finished_run)
+    assert run.memory is not None
+    assert run.memory > 1 << 20
+    timings = json.loads((finished_run / "run.json").read_text())["timings"]["letters@mini|0"]
+    assert run.cells[0].speed == timings["samples"] / timings["seconds"]

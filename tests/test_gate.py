@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kosmos_eval.baseline import MeasuredCell, MeasuredRun, answers_digest
 from kosmos_eval.errors import UnknownNameError
 from kosmos_eval.gate import judge
-from kosmos_eval.gate_policy import Policy
+from kosmos_eval.gate_policy import Policy, TaskRules
 from kosmos_eval.measurements import Measurements, Origin
 from kosmos_eval.record import CellResult, MetricResult
 
@@ -23,17 +23,36 @@ if TYPE_CHECKING:
     Values = Sequence[float | None]
 
 
-def cell(values: Values, **changes: object) -> CellResult:
+def cell(values: Values, **changes: Any) -> CellResult:  # noqa: ANN401  any field
     known = [each for each in values if each is not None]
     value = sum(known) / len(known) if known else None
-    told = {"name": "accuracy", "value": value, "low": None, "high": None, "stderr": None, "count": len(known)}
-    metric = MetricResult(**told, clusters=len(known), unparsed=0, truncated=0)  # type: ignore[arg-type]  planted
-    facts = {"task": "planted", "shots": 0, "version": 1, "split": "val", "metrics": (metric,), "groups": {}}
+    told: dict[str, Any] = {
+        "name": "accuracy",
+        "value": value,
+        "low": None,
+        "high": None,
+        "stderr": None,
+        "count": len(known),
+    }
+    metric = MetricResult(**told, clusters=len(known), unparsed=0, truncated=0)
+    facts: dict[str, Any] = {
+        "task": "planted",
+        "shots": 0,
+        "version": 1,
+        "split": "val",
+        "metrics": (metric,),
+        "groups": {},
+    }
     facts |= {"samples": len(values), "total": len(values), "unlabelled": 0, "settings": {}}
-    return CellResult(**{**facts, "fingerprints": {"data": "d", "prompts": "p", "scorer": "1:s"}, **changes})  # type: ignore[arg-type]  planted
+    return CellResult(**{**facts, "fingerprints": {"data": "d", "prompts": "p", "scorer": "1:s"}, **changes})
 
 
-def measured(values: Values, clusters: Sequence[str] = (), answers: Values = (), **changes: object) -> MeasuredCell:
+def measured(
+    values: Values,
+    clusters: Sequence[str] = (),
+    answers: Values = (),
+    **changes: Any,  # noqa: ANN401  any field
+) -> MeasuredCell:
     keys = tuple(f"{number:05}" for number in range(len(values)))
     measurements = Measurements(
         cell=cell(values, **changes),
@@ -52,8 +71,8 @@ def run_of(*cells: MeasuredCell, memory: int | None = None) -> MeasuredRun:
     return MeasuredRun(Path("somewhere"), Origin(), cells, memory)
 
 
-def gate(base: Values, run: Values, clusters: Sequence[str] = (), **policy: object) -> GateResult:
-    rules = Policy(**policy)  # type: ignore[arg-type]  pydantic checks
+def gate(base: Values, run: Values, clusters: Sequence[str] = (), **policy: Any) -> GateResult:  # noqa: ANN401  any
+    rules = Policy(**policy)
     return judge(run_of(measured(base, clusters)), run_of(measured(run, clusters)), rules)
 
 
@@ -84,7 +103,9 @@ def test_a_drop_of_three_points_on_a_thousand_samples_is_a_regression() -> None:
     found = gate(*with_flips(1000, lost=60, won=30))
     assert (found.verdict, found.exit_code) == ("regression", 1)
     metric = only(found).metrics[0]
-    assert (metric.base, metric.run, metric.change) == (0.7, pytest.approx(0.67), pytest.approx(-0.03))
+    assert metric.base == 0.7
+    assert metric.run == pytest.approx(0.67)
+    assert metric.change == pytest.approx(-0.03)
     assert (metric.worse, metric.better) == (60, 30)
     assert metric.p_value is not None
     assert metric.p_value < 0.01
@@ -116,8 +137,9 @@ def test_a_small_certain_drop_within_the_tolerance_passes() -> None:
     base, run = with_flips(20_000, lost=200, won=50)
     found = gate(base, run)
     assert found.verdict == "pass"
-    assert only(found).metrics[0].p_value is not None
-    assert only(found).metrics[0].p_value < 0.001
+    p_value = only(found).metrics[0].p_value
+    assert p_value is not None
+    assert p_value < 0.001
     assert gate(base, run, tolerance=0.5).verdict == "regression"
 
 
@@ -225,6 +247,18 @@ def test_failed_samples_beyond_the_baselines_are_a_regression_and_the_policy_may
     assert judge(run, run, Policy()).verdict == "pass"
 
 
+def test_a_run_that_failed_on_every_sample_is_a_regression() -> None:
+    values = [1.0, 0.0] * 200
+    nothing = measured([None] * 400, failed=400)
+    failed = Measurements(
+        **{name: getattr(nothing.measurements, name) for name in Measurements.__slots__ if name != "failed"},
+        failed=frozenset(nothing.measurements.keys),
+    )
+    found = judge(run_of(measured(values)), run_of(MeasuredCell(failed, "")), Policy())
+    assert found.verdict == "regression"
+    assert "100.0 % of the samples failed" in " ".join(only(found).reasons)
+
+
 def test_limits_on_unparsed_answers_speed_and_memory() -> None:
     values = [1.0, 0.0] * 200
     slow = MeasuredCell(measured(values).measurements, measured(values).answers, 7.0)
@@ -242,7 +276,7 @@ def test_names_that_the_policy_has_wrong_are_refused() -> None:
     values = [1.0, 0.0] * 200
     base = run_of(measured(values))
     with pytest.raises(UnknownNameError, match="did you mean 'planted'"):
-        judge(base, base, Policy(tasks={"plantd": {}}))  # type: ignore[dict-item]  pydantic makes rules of it
+        judge(base, base, Policy(tasks={"plantd": TaskRules()}))
     with pytest.raises(UnknownNameError, match="did you mean 'accuracy'"):
         judge(base, base, Policy(metrics=("acuracy",)))
 

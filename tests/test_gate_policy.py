@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kosmos_eval.errors import UnknownNameError, UsageError
-from kosmos_eval.gate_policy import CellRules, Policy, fits, read_policy
+from kosmos_eval.gate_policy import CellRules, Policy, TaskRules, fits, read_policy
 from kosmos_eval.record import CellResult, MetricResult
 
 if TYPE_CHECKING:
@@ -109,6 +109,6 @@ def test_a_missing_file_and_one_that_is_no_text_are_said_so(policy_file: Path) -
 
 
 def test_a_name_that_fits_no_cell_is_an_error_with_the_nearest() -> None:
-    policy = Policy(tasks={"vqav3": {}})  # type: ignore[dict-item]  pydantic makes rules of it
+    policy = Policy(tasks={"vqav3": TaskRules()})
     with pytest.raises(UnknownNameError, match="did you mean 'vqav2'"):
         policy.check_names([cell("vqav2@mini", 4)])

@@ -23,6 +23,7 @@ from kosmos_eval.ask import ask_together
 from kosmos_eval.errors import DataError, KosmosEvalError
 from kosmos_eval.journal import Journal, UnitTiming
 from kosmos_eval.language_model import Anticipating, ModelOptions
+from kosmos_eval.memory import measure
 from kosmos_eval.plan import Unit, bundles_of
 from kosmos_eval.processes.heartbeat import Heart, Watch, died
 from kosmos_eval.processes.joined import joined_size, neighbours
@@ -164,7 +165,9 @@ def run_rank(folder: Path, launch: str, heart: Heart, plan: Plan, check: Callabl
     try:
         write_json(folder / "model.json", dict(model.facts))
         work(plan, chain([first], taken), model, journal, heart)
-        write_json(folder / "model.json", dict(model.facts))  # passes may have had to become smaller
+        facts = model.facts  # passes may have had to become smaller
+        peak = measure(str(facts.get("device", "cpu"))).peak
+        write_json(folder / "model.json", {**facts, "peak_memory": peak})
     finally:
         journal.close()
 

@@ -19,7 +19,7 @@ from kosmos_eval.run import evaluate
 if TYPE_CHECKING:
     from typing import Any
 
-SAMPLES = 400
+SAMPLES = 200
 SHARE = 0.3
 """Of a matrix's own spread, added to it as noise: costs kosmos-tiny some 8 points of vqav2@mini."""
 
