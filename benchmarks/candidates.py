@@ -93,7 +93,7 @@ class Case:
 
 
 def _names(vocabulary: int, count: int) -> list[str]:
-    """Return names as numbers, those of the 2,048 under kosmos-tiny's own tokenizer."""
+    """Return names as numbers, for the small vocabulary those of kosmos-tiny's own tokenizer."""
     pairs = imagenet_names()[:: 1000 // count][:count]
     if vocabulary == KOSMOS_2_VOCABULARY:
         return [ids for _, ids in pairs]

@@ -355,5 +355,5 @@ KOSMOS_TINY = KosmosConfig(
         activation="gelu",
     ),
     connector=ConnectorConfig("resampler", queries=9, heads=6, layers=2, width=192, hidden=576, anchored=True),
-    decoder=DecoderConfig(vocabulary=2048, width=192, layers=4, heads=6, hidden=512, positions="xpos"),
+    decoder=DecoderConfig(vocabulary=2240, width=192, layers=4, heads=6, hidden=512, positions="xpos"),
 )

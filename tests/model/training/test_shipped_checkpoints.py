@@ -11,6 +11,7 @@ import pytest
 
 from kosmos_eval.model import training
 from kosmos_eval.model.checkpoint import fingerprint, load_kosmos
+from kosmos_eval.microworld.commonsense import kinds
 from kosmos_eval.model.config import KOSMOS_TINY
 from kosmos_eval.model.specs import EMBEDDED, embedded_folder
 from kosmos_eval.model.training.exam import Mark, examine, perplexity
@@ -59,13 +60,30 @@ def test_all_have_one_tokenizer_which_the_recipe_makes(
     shipped: dict[str, LoadedKosmos], name: str, tmp_path: Path
 ) -> None:
     made = shipped[name].tokenizer.save(tmp_path).read_bytes()
-    assert train_tokenizer().save(tmp_path).read_bytes() == made
+    words = [kind.name for kind in kinds()]
+    assert train_tokenizer().with_words(words).save(tmp_path).read_bytes() == made
 
 
 def test_the_two_that_see_are_of_one_shape_and_the_third_is_its_decoder(shipped: dict[str, LoadedKosmos]) -> None:
     assert shipped["kosmos-tiny"].model.config == shipped["kosmos-tiny-base"].model.config == KOSMOS_TINY
     alone = shipped["kosmos-tiny-lm"].model.config
     assert (alone.vision, alone.decoder) == (None, KOSMOS_TINY.decoder)
+
+
+@pytest.mark.parametrize("fact", ["colours", "sizes"])
+def test_facts_that_only_pictures_show_are_known_to_those_that_saw_them_alone(
+    shipped: dict[str, LoadedKosmos], marks: dict[str, Mark], fact: str
+) -> None:
+    alone = {mark.name: mark for mark in examine(*shipped["kosmos-tiny-lm"], ITEMS)}
+    chance = {"colours": 1 / 8, "sizes": 1 / 2}[fact]
+    told, shown = f"{fact} that text tells", f"{fact} that only pictures show"
+    assert min(marks[told].value, alone[told].value) >= 0.9
+    seen, guessed = marks[shown], alone[shown]
+    assert seen.low is not None
+    assert guessed.low is not None
+    assert guessed.high is not None
+    assert seen.low > max(guessed.high, chance) + 0.1, (seen, guessed)
+    assert guessed.low <= chance <= guessed.high
 
 
 @pytest.mark.parametrize("kind", ["captions", "questions", "questions: count", "reading"])
