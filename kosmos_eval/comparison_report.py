@@ -146,10 +146,10 @@ def compared_rows(cell: CellComparison) -> Iterator[ComparedRow]:
     """Yield a row for each metric of a pair of cells; one without numbers where nothing could be compared."""
     name = cell_heading(cell)
     for metric in cell.metrics:
-        yield ComparedRow(name, metric.name, *_numbers(metric), *_turned(cell, metric), _note(metric))
+        yield ComparedRow._make([name, metric.name, *_numbers(metric), *_turned(cell, metric), _note(metric)])
     if not cell.metrics:
         why = f"not comparable: {', '.join(cell.refused)}" if cell.refused else "nothing to compare"
-        yield ComparedRow(name, cell.headline, *[NO_NUMBER] * 9, why)
+        yield ComparedRow._make([name, cell.headline, *[NO_NUMBER] * 9, why])
 
 
 def cell_heading(cell: CellComparison) -> str:

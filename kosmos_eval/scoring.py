@@ -250,8 +250,8 @@ class Tally:
             interval=estimate.method,
             unavailable=measured.unavailable,
             made_with=measured.made_with,
-            split_low=split and split.low,
-            split_high=split and split.high,
+            split_low=None if split is None else split.low,
+            split_high=None if split is None else split.high,
         )
 
 

@@ -165,13 +165,13 @@ def _expand(name: str, plugins: Plugins) -> Iterator[Part]:
         yield from _matching_parts(name, matching, pieces, plugins)
         return
     groups = find_groups(plugins)
-    members = dict.fromkeys(each for group, of in groups.members.items() if fnmatchcase(group, name) for each in of)
-    if not members:
+    fitting = dict.fromkeys(each for group, of in groups.members.items() if fnmatchcase(group, name) for each in of)
+    if not fitting:
         kind = "task"
         raise UnknownNameError(kind, name, (*known, *groups.members))
     for broken, why in groups.broken.items():
         _LOG.warning("kosmos-eval: %s is left out of %s, whose tasks may be others: %s", broken, name, why)
-    yield from (parse_part(each, plugins) for each in members)
+    yield from (parse_part(each, plugins) for each in fitting)
 
 
 def _matching_parts(name: str, tasks: Iterable[str], pieces: Iterable[str], plugins: Plugins) -> Iterator[Part]:

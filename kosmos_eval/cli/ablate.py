@@ -23,7 +23,7 @@ _NOT_SPEC = {"spec", "resume", "output_path", "processes", "quiet", "style"}
 _IN_FILE = {"output_path": str, "processes": int}  # of these, in a spec file
 
 
-@click.command(short_help="Compare models, or a model without its input, on the same samples.")
+@click.command(short_help="Compare models, or a model without its input.")
 @click.argument("spec", required=False, type=click.Path(path_type=Path))
 @click.option("--preset", metavar="NAME", help="instruction-tuning, mllm-vs-llm or image-encoder.")
 @click.option(

@@ -29,7 +29,7 @@ tuning = click.option(
 )
 
 
-@click.command(short_help="Show a paper's tables with a run's numbers beside the published ones.")
+@click.command(short_help="Show a paper's tables with a run's numbers.")
 @click.argument("paper", required=False)
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option(
