@@ -26,7 +26,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, ne
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -255,16 +255,25 @@ class Controlled:
         return sample
 
     def _relabelled(self, exemplar: Sample, query: Sample) -> Sample:
-        """Return an exemplar with the answer of another, a different one unless all are alike; never the query's."""
+        """Return an exemplar with the answer of another, a different one unless all are alike; never the query's.
+
+        An answer in several fields is taken from an item that differs in each of them, if there is one: which of them
+        an exemplar shows is the task's business, and annotators' votes for one answer are seldom the same.
+        """
         paths = getattr(self._task, "answered_in", ())
         own = [self._read(exemplar, path, "answered_in") for path in paths]
+        found: list[object] = []
         for place in permutation(f"{self._subject}|{exemplar.key}", len(self._others)):
             other = self._others[place]
             answer = [self._read(other, path, "answered_in") for path in paths]
-            if other.key != query.key and answer != own:
-                for path, value in zip(paths, answer, strict=True):
-                    exemplar = _with(exemplar, path, value)
-                return exemplar
+            if other.key == query.key or answer == own:
+                continue
+            if all(map(ne, answer, own)):
+                found = answer
+                break
+            found = found or answer
+        for path, value in zip(paths, found or own, strict=True):
+            exemplar = _with(exemplar, path, value)
         return exemplar
 
     def _read(self, sample: Sample, path: str, declared: str) -> object:

@@ -49,6 +49,7 @@ class Item(Sample):
     shown: tuple[Image, ...] = ()
     said: Said = WHAT
     answer: str = ""
+    votes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,24 @@ def test_an_answer_that_all_share_stays() -> None:
     alike = [replace(each, answer="same") for each in SOLVED]
     first, _ = requests(controlled("exemplars=shuffled-labels", alike), ITEMS[0], alike[:1])
     assert "what? same." in first.prompt.parts
+
+
+@dataclass(frozen=True)
+class Voted(Asks):
+    answered_in = ("votes", "answer")
+
+
+def test_an_answer_is_another_in_every_field_that_holds_it() -> None:
+    """Other votes for the answer that it has are no other answer."""
+    voted = [replace(each, answer=each.answer if each is SOLVED[1] else "same", votes=(each.key,)) for each in SOLVED]
+    for seed in range(10):
+        first, _ = requests(controlled("exemplars=shuffled-labels", voted, seed, Voted()), ITEMS[0], voted[2:3])
+        assert "what? b." in first.prompt.parts
+
+
+def test_an_answer_is_another_in_some_field_where_none_is_another_in_all() -> None:
+    first, _ = requests(controlled("exemplars=shuffled-labels", SOLVED, task=Voted()), ITEMS[0], SOLVED[:1])
+    assert "what? a." not in first.prompt.parts
 
 
 def test_an_exemplar_keeps_its_wrong_answer_before_every_query() -> None:
