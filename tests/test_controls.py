@@ -58,7 +58,7 @@ class Asks:
 
     name = "asks"
     asked_in = ("said.text",)
-    answered_in = ("answer",)
+    answered_in: tuple[str, ...] = ("answer",)
 
     def ask(self, sample: Item, exemplars: Sequence[Item]) -> Generator[Request, Response, str]:
         solved = [Prompt.of(*each.shown, f"{each.said.text} {each.answer}.") for each in exemplars]
