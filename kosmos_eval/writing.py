@@ -75,7 +75,11 @@ def write_results(
     """
     by_cell = group_by_cell(units)
     results = tuple(_write_cell(cell, by_cell[cell.name], journal, folder) for cell in plan.cells)
+    pictures = folder / "thumbnails"
+    kept = {path for cell, result in zip(plan.cells, results, strict=True) for path in _keep(cell, result, pictures)}
     write_json(folder / "results.json", _results_json(plan, results, weights))
+    for path in set(pictures.glob("*.jpg")) - kept:  # of samples that were shown before a run was resumed
+        path.unlink(missing_ok=True)
     return results
 
 
@@ -102,24 +106,23 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
                 sealed &= scored.record.failed is None
     if unlabelled and sealed and not cell.control and isinstance(cell.task, Submits):
         cell.task.submission(unlabelled, folder / "submissions" / stem)
-    shown = showcase.keys()
-    for key in shown:
-        _keep_pictures(cell, cell.samples[key], folder / "thumbnails")
-    return summarise(cell, tally, shown, corpus)
+    return summarise(cell, tally, showcase.keys(), corpus)
 
 
 def _kept(cell: Cell, corpus: CorpusResults) -> dict[str, KeptSamples]:
     return {each.name: corpus.kept.get(each.name, KeptSamples()) for each in cell.task.metrics if each.corpus}
 
 
-def _keep_pictures(cell: Cell, sample: Sample, folder: Path) -> None:
-    for image in cell.pictures(sample):
+def _keep(cell: Cell, result: CellResult, folder: Path) -> Iterator[Path]:
+    """Make small pictures of what was read about the samples that a cell's report shows, and yield their paths."""
+    for image in (image for key in result.shown for image in cell.pictures(cell.samples[key])):
         path = folder / f"{image.digest}.jpg"
         if not path.exists():
             picture = image.load()
             picture.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
             with whole_file(path) as draft:
                 picture.save(draft, format="JPEG", quality=_THUMBNAIL_QUALITY)
+        yield path
 
 
 class ParquetRows:
