@@ -1,8 +1,7 @@
 """The names of lm-eval's tasks, groups and tags, and the configurations that they stand for.
 
 `--tasks lm_eval:NAME` takes a task, a group or a tag: first of the YAML files under `--include-path`, then of lm-eval's
-own. lm-eval takes long to read its 14,000 files, so a name is first looked for in their text; only a group, a tag, or a
-name that there is not, needs them read.
+own. lm-eval takes long to read its 14,000 files, so a name is looked for in their text.
 
 A group's task that the group changes (`num_fewshot`, say) is called `GROUP::TASK`, as it is another one.
 """
@@ -14,14 +13,15 @@ import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.errors import DataError, UnknownNameError, UsageError
+from kosmos_eval.lm_eval_tasks.shipped import ShippedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 PREFIX = "lm_eval:"
 """What the names of lm-eval's tasks begin with in `--tasks`."""
@@ -29,7 +29,6 @@ PREFIX = "lm_eval:"
 _INSIDE = "::"
 _GLOB = frozenset("*?[")
 _KIND = "task, group or tag of lm-eval"
-_TASK_LINE = re.compile(rb"""^["']?task["']?:[ \t]*(?:"([^"\n]+)"|'([^'\n]+)'|([^\s"'#]+))""", re.MULTILINE)
 _BRINGS = re.compile(rb"^(?:TASKS|MODELS|REPORTS)\s*[:=]", re.MULTILINE)
 """What a plugin file says (`kosmos_eval.plugins`)."""
 _SPELT_OUT = frozenset({"dataset_path", "doc_to_text", "include", "output_type", "task"})
@@ -105,6 +104,8 @@ class LmEvalNames:
     def __init__(self, folders: Iterable[Path] = ()) -> None:
         """Take the folders whose YAML files come before lm-eval's own."""
         self._folders = tuple(folders)
+        self._shipped = ShippedFiles()
+        self._sought: dict[str, _Entry | None] = {}
 
     def included(self) -> list[str]:
         """Return the tasks of the folders, sorted."""
@@ -196,7 +197,7 @@ class LmEvalNames:
                 yield Recipe(inside, None, {**shared, **said, "task": inside})
 
     def _near(self, name: str) -> list[str]:
-        return difflib.get_close_matches(name, {*self._all, *self._own}, n=3, cutoff=0.3)
+        return difflib.get_close_matches(name, {*self._shipped.names, *self._own}, n=3, cutoff=0.5)
 
     def _find(self, name: str, *, besides: bool = False) -> _Entry | None:
         """Return what a name stands for.
@@ -207,9 +208,13 @@ class LmEvalNames:
         """
         if name in self._own:
             return self._own[name]
-        if name in self._files:
-            return _Entry("task", self._files[name])
-        return None if besides else self._all.get(name)
+        if name in self._shipped.tasks:
+            return _Entry("task", self._shipped.tasks[name])
+        if besides:
+            return None
+        if name not in self._sought:
+            self._sought[name] = _entries(self._shipped.index(name)).get(name)
+        return self._sought[name]
 
     @cached_property
     def _own(self) -> Mapping[str, _Entry]:
@@ -218,31 +223,13 @@ class LmEvalNames:
             return {}
         from lm_eval.tasks import TaskManager  # noqa: PLC0415  as above
 
-        return _entries(TaskManager(include_path=[*self._folders], include_defaults=False))
-
-    @cached_property
-    def _files(self) -> Mapping[str, Path]:
-        """The tasks of lm-eval's own files, each with its file; found in their text."""
-        import lm_eval  # noqa: PLC0415  as above
-
-        found: dict[str, Path] = {}
-        for file in sorted((Path(lm_eval.__path__[0]) / "tasks").rglob("*.yaml"), key=Path.as_posix):
-            if (line := _TASK_LINE.search(file.read_bytes())) is not None:
-                found.setdefault((line[1] or line[2] or line[3]).decode(), file)
-        return found
-
-    @cached_property
-    def _all(self) -> Mapping[str, _Entry]:
-        """All that lm-eval's own files name, read by lm-eval."""
-        from lm_eval.tasks import TaskManager  # noqa: PLC0415  as above
-
-        return _entries(TaskManager())
+        return _entries(TaskManager(include_path=[*self._folders], include_defaults=False).task_index)
 
 
-def _entries(manager: Any) -> dict[str, _Entry]:  # noqa: ANN401  lm-eval ships no types
+def _entries(index: Mapping[str, Any]) -> dict[str, _Entry]:
     kinds = {"TASK": "task", "PY_TASK": "task", "GROUP": "group", "TAG": "tag"}
     return {
         name: _Entry(kinds[each.kind.name], each.yaml_path, each.cfg or _NOTHING, frozenset(each.tags))
-        for name, each in manager.task_index.items()
+        for name, each in index.items()
         if each.kind.name in kinds
     }

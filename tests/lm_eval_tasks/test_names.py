@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import lm_eval
 import pytest
+from lm_eval.tasks._index import TaskIndex
 
 from kosmos_eval.errors import DataError, PluginError, UnknownNameError, UsageError
+from kosmos_eval.lm_eval_tasks import names as names_module
 from kosmos_eval.lm_eval_tasks.names import PREFIX, LmEvalNames, code_files
+from kosmos_eval.lm_eval_tasks.shipped import ShippedFiles
 from kosmos_eval.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -41,10 +44,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> LmEvalNames:
-    """Return the folder's names, with lm-eval's own left out, which take long to read."""
-    monkeypatch.setattr(LmEvalNames, "_all", {})
-    monkeypatch.setattr(LmEvalNames, "_files", {})
+def names(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LmEvalNames:
+    """Return the folder's names, with lm-eval's own left out."""
+    monkeypatch.setattr(names_module, "ShippedFiles", lambda: ShippedFiles(tmp_path / "nothing"))
     return LmEvalNames([folder])
 
 
@@ -106,25 +108,60 @@ def test_code_beside_yaml_files_is_no_plugin_unless_it_says_so(folder: Path, tmp
     assert not code_files(without)
 
 
-def test_lm_evals_own_tasks_are_found_in_the_text_of_their_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "tasks" / "deep").mkdir(parents=True)
-    texts = ("task: plain # first\n", '"task": "quoted-1.0"\n', "task: 'single'\n", "group: g\ntask:\n  - plain\n")
-    for place, text in enumerate(texts):
-        (tmp_path / "tasks" / "deep" / f"{place}.yaml").write_text(text, encoding="utf-8")
+SHIPPED = {
+    "plain.yaml": "task: plain # first\ntag: small\n",
+    "quoted.yaml": '"task": "quoted-1.0"\ninclude: _template\n',
+    "single.yaml": "task: 'single'\ninclude:\n  - _template\n  - deep/other_yaml\n",
+    "small.yaml": "task: small_but_no_member\ndescription: a small thing\n",
+    "deep/grouped.yaml": "group: grouped\ntask:\n  - plain\n  - common\n",
+    "deep/other_yaml": "tag: [other]\noutput_type: loglikelihood\n",
+    "deep/again.yaml": "task: again\ninclude: ../_template\n",
+    "deep/broken.yaml": "task: broken\ntag: common\n  - [\n",
+    "_template": "tag:\n  - common\ndoc_to_text: x\n",
+}
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of YAML files that stands for lm-eval's own."""
+    folder = tmp_path / "tasks"
+    (folder / "deep").mkdir(parents=True)
+    for name, text in SHIPPED.items():
+        (folder / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(lm_eval, "__path__", [str(tmp_path)])
-    monkeypatch.setattr(LmEvalNames, "_all", property(_never))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("plain", ("plain",)),
+        ("quoted-1.0", ("quoted-1.0",)),
+        ("single", ("single",)),
+        ("small", ("plain",)),
+        ("common", ("again", "quoted-1.0")),
+        ("other", ("single",)),
+        ("grouped", ("plain", "again", "quoted-1.0")),
+    ],
+)
+def test_lm_evals_own_names_are_found_in_the_text_of_their_files_and_templates(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch, name: str, members: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(TaskIndex, "build", _never)
     names = LmEvalNames()
-    assert [names.expand(each) for each in ("plain", "quoted-1.0", "single")] == [
-        ("plain",),
-        ("quoted-1.0",),
-        ("single",),
-    ]
-    assert names.recipe("quoted-1.0").file == tmp_path / "tasks" / "deep" / "1.yaml"
+    assert names.expand(name) == members
+    assert names.recipe("quoted-1.0").file == shipped / "quoted.yaml"
     assert PREFIX == "lm_eval:"
 
 
-def _never(_names: LmEvalNames) -> None:
-    message = "lm-eval need not read its files for a task"
+@pytest.mark.usefixtures("shipped")
+def test_what_lm_evals_own_files_do_not_name_is_unknown_without_reading_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TaskIndex, "build", _never)
+    for name, near in (("commons", "common"), ("groupd", "grouped"), ("singel", "single"), ("othre", "other")):
+        with pytest.raises(UnknownNameError, match=f"named '{name}'; did you mean '{near}'"):
+            LmEvalNames().expand(name)
+
+
+def _never(*_: object, **__: object) -> None:
+    message = "lm-eval need not read all its files"
     raise AssertionError(message)
