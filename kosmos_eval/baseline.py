@@ -207,7 +207,7 @@ def read_baseline(path: Path) -> MeasuredRun:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{path}: cannot be read ({error})"
         raise DataError(message) from error
     if not isinstance(values, dict) or values.get("kind") != KIND:

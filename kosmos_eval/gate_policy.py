@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from kosmos_eval.record import CellResult, MetricResult
 
 Outcome = Literal["inconclusive", "pass", "fail"]
-_Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_Percent = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Points = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+_Percent = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+_Share = Annotated[float, Field(ge=0, le=100, strict=True)]
 
 TOLERANCE = 2.0
 """Points of a metric in percent that may be lost where the policy does not say otherwise."""
@@ -59,9 +60,9 @@ class TaskRules(BaseModel):
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     tolerance: _Points | None = None
     tolerances: dict[str, _Points] = Field(default_factory=dict)
-    min_samples: Annotated[int, Field(ge=0)] | None = None
-    max_unparsed: _Percent | None = None
-    max_failed: _Percent | None = None
+    min_samples: Annotated[int, Field(ge=0, strict=True)] | None = None
+    max_unparsed: _Share | None = None
+    max_failed: _Share | None = None
     min_speed: _Percent | None = None
 
 
@@ -110,8 +111,8 @@ class Policy(TaskRules):
         tasks: a name or glob to what holds for the cells that it fits.
     """
 
-    error: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
+    error: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = 0.05
+    power: Annotated[float, Field(gt=0.5, lt=1, strict=True)] = 0.8
     inconclusive: Outcome = "inconclusive"
     required: tuple[str, ...] | None = None
     max_memory: _Percent | None = None
@@ -133,16 +134,22 @@ class Policy(TaskRules):
         return self.required is None or any(fits(name, cell) for name in self.required)
 
     def check_names(self, cells: Iterable[CellResult]) -> None:
-        """Raise unless each name of tasks fits a cell, for what is said of it would count for nothing.
+        """Raise unless each name fits a cell or one of its metrics, for what is said of it would count for nothing.
 
         Raises:
             UnknownNameError: one fits none; the nearest is named.
         """
         known = list(cells)
-        for name in self.tasks:
-            if not any(fits(name, cell) for cell in known):
+        for name, rules in {"*": self, **self.tasks}.items():
+            fitting = [cell for cell in known if rules is self or fits(name, cell)]
+            if not fitting and rules is not self:
                 kind = "task of the gate's policy"
-                raise UnknownNameError(kind, name, (each for cell in known for each in _names(cell)))
+                raise UnknownNameError(kind, name, {each for cell in known for each in _names(cell)})
+            metrics = {metric.name for cell in fitting for metric in cell.metrics}
+            for metric in rules.tolerances:
+                if metric not in metrics:
+                    kind = f"metric (of tolerances, in the gate's policy{'' if rules is self else f' of {name}'})"
+                    raise UnknownNameError(kind, metric, metrics)
 
 
 def fits(name: str, cell: CellResult) -> bool:
@@ -163,7 +170,7 @@ def read_policy(path: Path) -> Policy:
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         message = f"policy {path}: cannot be read ({error})"
         raise UsageError(message) from error
     _check_keys(values, Policy.model_fields, str(path))

@@ -5,11 +5,12 @@ Names of cells and reasons come from files, and may hold anything: no letter of 
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.scoring import plain
-from kosmos_eval.table import NO_NUMBER, aligned, as_is, percent
+from kosmos_eval.table import NO_NUMBER, aligned, as_is, p_text, percent, points, points_between
 from kosmos_eval.verdicts import EXIT_CODES
 from kosmos_eval.visible import visible_line
 
@@ -105,25 +106,22 @@ def _limit_value(measured: float | None) -> str:
 
 def _numbers(metric: MetricVerdict) -> tuple[str, ...]:
     write = percent if metric.percent else as_is
-    bounds = NO_NUMBER
-    if metric.low is not None and metric.high is not None:
-        bounds = f"[{points(metric.low, metric)}, {points(metric.high, metric)}]"
     return (
         write(metric.base),
         write(metric.run),
         points(metric.change, metric),
-        bounds,
-        points(metric.tolerance, metric).removeprefix("+"),
-        NO_NUMBER if metric.p_value is None else "< 0.001" if metric.p_value < 0.001 else f"{metric.p_value:.3f}",  # noqa: PLR2004  what three digits can say
+        points_between(metric.low, metric.high, metric),
+        _tolerance(metric),
+        p_text(metric.p_value),
         f"{metric.count:,}",
     )
 
 
-def points(value: float | None, metric: MetricVerdict) -> str:
-    """Return a change of a metric with its sign, in points where the metric is in percent: `-3.1`."""
-    if value is None:
-        return NO_NUMBER
-    return f"{value * 100:+.1f}" if metric.percent else f"{value:+.2f}"
+def _tolerance(metric: MetricVerdict) -> str:
+    """Return what may be lost as the policy says it: `2.0`, `0.25`."""
+    said = metric.tolerance * 100 if metric.percent else metric.tolerance
+    rounded = f"{said:.1f}"
+    return rounded if math.isclose(float(rounded), said, abs_tol=1e-9) else f"{said:g}"
 
 
 def _last_lines(result: GateResult) -> Iterator[str]:

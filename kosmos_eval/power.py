@@ -16,7 +16,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.compare import CONFIDENCE, compare_cells
-from kosmos_eval.errors import UnknownNameError
+from kosmos_eval.errors import UnknownNameError, UsageError
 from kosmos_eval.gate_policy import fits
 from kosmos_eval.measurements import read_measurements
 from kosmos_eval.scoring import plain
@@ -152,6 +152,10 @@ def _stderr(estimate: MetricResult | Difference) -> float | None:
 def _powered(
     cell: CellResult, metric: MetricResult, estimate: MetricResult | Difference, stderr: float, aim: Aim
 ) -> CellPower:
+    if metric.percent and aim.drop > 1:
+        message = f"{cell.name}: expected a drop of {metric.name} of at most 1, all of it, got {aim.drop:g}; "
+        message += f"{aim.drop:g} points are {aim.drop / 100:g}"
+        raise UsageError(message)
     count, clusters = estimate.count, estimate.clusters
     needed = samples_needed(
         aim.drop, stderr, count, alpha=aim.alpha, power=aim.power, sides=aim.sides, clusters=clusters

@@ -6,7 +6,7 @@ Every report writes its numbers through this module, so that a score looks the s
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kosmos_eval.controls import BLIND, CONTROLS, blind_cells
 from kosmos_eval.trials import gather_trials, trial_name
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from kosmos_eval.control_differences import Changes
     from kosmos_eval.record import CellResult, MetricResult
     from kosmos_eval.trials import Spread
+
+
+class InPercent(Protocol):
+    """A metric, of which it is known whether it is shown in percent."""
+
+    @property
+    def percent(self) -> bool:
+        """Whether it is; else as it is."""
+        ...
+
 
 NO_NUMBER = "—"
 STAND_IN_SUFFIX = "@mini"
@@ -80,7 +90,7 @@ def as_is(value: float | None) -> str:
     return NO_NUMBER if value is None else f"{value:,.2f}"
 
 
-def points(value: float | None, metric: MetricComparison) -> str:
+def points(value: float | None, metric: InPercent) -> str:
     """Return a change of a metric with its sign, in percentage points or as it is: `-3.1`; `—` where there is none.
 
     0.0 is written only where it is exactly true: a change of 0.0002 is `< +0.1`.
@@ -95,7 +105,11 @@ def points(value: float | None, metric: MetricComparison) -> str:
 
 def points_interval(metric: MetricComparison) -> str:
     """Return the interval of a metric's change: `[+1.0, +5.2]`; `—` where there is none."""
-    low, high = metric.difference.low, metric.difference.high
+    return points_between(metric.difference.low, metric.difference.high, metric)
+
+
+def points_between(low: float | None, high: float | None, metric: InPercent) -> str:
+    """Return an interval of changes of a metric: `[+1.0, +5.2]`; `—` where an end is missing."""
     if low is None or high is None:
         return NO_NUMBER
     return f"[{points(low, metric)}, {points(high, metric)}]"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kosmos_eval.errors import DataError
 from kosmos_eval.writing import whole_file
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ class VectorCache:
                 np.savez(file, digests=known, vectors=np.stack(list(vectors.values())))
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
+        except DataError as error:
             if not self._told:
-                tell(f"pictures' vectors cannot be kept in {self.folder} ({error.strerror})")
+                tell(f"pictures' vectors cannot be kept in {self.folder} ({error})")
             self._told = True
 
 

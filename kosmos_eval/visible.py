@@ -7,6 +7,7 @@ import re
 _UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff]"
 )
+_BREAKS = re.compile(r"[\t\n]")
 _MARKS = frozenset("\\`*_{}[]<>()#+!|&~$")
 """What Markdown, or HTML in it, may take for a mark."""
 _CONTROL_PICTURES = 0x2400
@@ -26,6 +27,11 @@ def visible(value: object) -> object:
 def visible_line(text: str) -> str:
     """Return text as `visible` does, on one line: each run of white space is one space."""
     return _UNSEEN.sub(_shown, " ".join(str(text).split()))
+
+
+def unbroken(text: str) -> str:
+    """Return text as `visible` does, on one line: line ends and tabs show as their pictures (`␊`, `␉`)."""
+    return _UNSEEN.sub(_shown, _BREAKS.sub(_shown, str(text)))
 
 
 def literal(text: str) -> str:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kosmos_eval.corpus_scoring import KeptSamples
+from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.record import SAMPLES_KEY, SAMPLES_VERSION, SCHEMA_VERSION, file_stem
 from kosmos_eval.scoring import Showcase, Tally, group_by_cell, outermost, plain, score_cell, score_whole, summarise
 from kosmos_eval.task import Submits
@@ -39,14 +40,27 @@ _THUMBNAIL_QUALITY = 85
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Lend a path beside the given one, and move it there when the block ends well; else leave nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Lend a path beside the given one, and move it there when the block ends well; else leave nothing.
+
+    Raises:
+        UsageError: the path is no name of a file.
+        DataError: it cannot be written: no such place, no leave, no room.
+    """
+    if not path.name:
+        message = f"expected the name of a file to write, got {str(path)!r}"
+        raise UsageError(message)
     draft = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.draft")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         draft.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(draft), *map(str, path.parents)):
+            raise  # of something that the block reads
+        message = f"{path}: cannot be written ({error.strerror})"
+        raise DataError(message) from error
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # nothing is there, or what is cannot be removed either
             draft.unlink()
 
 

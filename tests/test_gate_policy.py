@@ -78,6 +78,10 @@ def test_a_cell_is_meant_by_its_task_label_name_or_a_glob(name: str) -> None:
     ("text", "message"),
     [
         ("tolerence = 1", "did you mean 'tolerance'"),
+        ('tolerance = "2"', "tolerance: Input should be a valid number, got '2'"),
+        ("tolerance = true", "tolerance: Input should be a valid number, got True"),
+        ("max_unparsed = 101", "max_unparsed: Input should be less than or equal to 100, got 101"),
+        ("a = " + "[" * 20_000, "cannot be read"),
         ("[tasks.vqav2]\nmin_sample = 1", "did you mean 'min_samples'"),
         ("[tasks.vqav2]\nerror = 0.1", "no setting in policy"),
         ("tolerance = -1", "tolerance: Input should be greater than or equal to 0, got -1"),
@@ -112,3 +116,13 @@ def test_a_name_that_fits_no_cell_is_an_error_with_the_nearest() -> None:
     policy = Policy(tasks={"vqav3": TaskRules()})
     with pytest.raises(UnknownNameError, match="did you mean 'vqav2'"):
         policy.check_names([cell("vqav2@mini", 4)])
+
+
+def test_a_tolerance_of_no_metric_is_an_error_with_the_nearest() -> None:
+    known = CellResult("vqav2@mini", 0, 1, "val", (metric("vqa_accuracy"),), {}, 0, 0, 0, {}, {})
+    for policy in (
+        Policy(tolerances={"vqa_accurracy": 1}),
+        Policy(tasks={"vqav2": TaskRules(tolerances={"vqa_accurracy": 1})}),
+    ):
+        with pytest.raises(UnknownNameError, match="did you mean 'vqa_accuracy'"):
+            policy.check_names([known, cell("raven@mini")])

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+from pathlib import Path
 from statistics import median
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.run import evaluate, rescore
 from kosmos_eval.writing import ParquetRows, whole_file, write_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -207,6 +207,31 @@ def test_a_failure_leaves_no_file_where_none_was(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_json(tmp_path / "results.json", {"a": object()})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["file/within", "folder", "x" * 300])
+def test_what_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match="cannot be written"):
+        write_json(tmp_path / name, {})
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(DataError, match=r"a\.json: cannot be written \(No space left"), whole_file(tmp_path / "a.json"):
+        raise full
+
+
+def test_what_cannot_be_read_meanwhile_is_not_blamed_on_the_file_that_is_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="other"), whole_file(tmp_path / "a.json"):
+        (tmp_path / "other").read_text(encoding="utf-8")
+
+
+def test_a_file_without_a_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected the name of a file"):
+        write_json(Path(), {})
 
 
 def test_a_table_that_breaks_off_writes_no_more_rows(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def read_ablation(folder: Path) -> dict[str, Any]:
         raise DataError(message)
     try:
         values: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{path}: cannot be read ({error})"
         raise DataError(message) from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA_VERSION:

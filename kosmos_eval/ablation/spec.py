@@ -107,7 +107,7 @@ def read_spec_file(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         message = f"{path}: expected the spec of an ablation as TOML, which cannot be read ({error})"
         raise UsageError(message) from error
 

@@ -29,6 +29,7 @@ from kosmos_eval.cli.table import table
 from kosmos_eval.cli.validate import validate
 from kosmos_eval.cli.version import version
 from kosmos_eval.errors import KosmosEvalError, UsageError
+from kosmos_eval.visible import visible_line
 
 _INTERRUPTED = 130
 
@@ -122,4 +123,4 @@ def _exit_code(arguments: list[str] | None) -> int:
 
 
 def _complain(message: str) -> None:
-    click.echo(f"kosmos-eval: {message}", err=True)
+    click.echo(f"kosmos-eval: {visible_line(message)}", err=True)

@@ -18,7 +18,7 @@ def baseline() -> None:
     "-o",
     "--output_path",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="The file, to be committed beside the code.",
 )

@@ -6,7 +6,6 @@ import io
 import os.path
 import shlex
 import sys
-import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import click
 from kosmos_eval import model_options as options
 from kosmos_eval.dialogue import FORMATS, QUESTION, Dialogue, read_picture
 from kosmos_eval.errors import DataError, RequestFailedError, UnknownNameError, UsageError
+from kosmos_eval.visible import unbroken, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,12 +35,6 @@ TEXT \\        begin to say it; it goes on with the next line, after a picture p
 //TEXT        say a text that begins with a slash"""
 
 _COMMANDS = ("/image", "/undo", "/clear", "/show", "/help", "/quit")
-
-_HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode categories of what moves the cursor or cannot be written: controls, lone surrogates, line separators."""
-
-_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""What changes the direction of writing, and so what a line seems to say."""
 
 
 @click.command(short_help="Talk with a model about pictures.")
@@ -198,7 +192,7 @@ class _Conversation:
     def _say(self, text: str) -> None:
         generated = self._dialogue.say(text, self._model)
         answer = self._dialogue.turns[-1].answer
-        click.echo(_visible(answer, keep="\n" if self._terminal else ""))
+        click.echo(visible(answer) if self._terminal else unbroken(answer))
         if generated.stop_reason == "length":
             _note(f"(cut after {len(generated.tokens)} tokens; --max_new_tokens is {self._dialogue.max_new_tokens})")
         elif not answer:
@@ -269,7 +263,7 @@ def _utf8(text: str) -> str:
 def _lines(prompt: Prompt) -> Iterator[str]:
     """Yield a prompt's texts, and its pictures by name and size, each as a line."""
     for part in prompt.parts:
-        yield _visible(part) if isinstance(part, str) else f"<image {_visible(part.name)}, {_size(part)}>"
+        yield unbroken(part) if isinstance(part, str) else f"<image {unbroken(part.name)}, {_size(part)}>"
 
 
 def _size(picture: Image) -> str:
@@ -277,21 +271,6 @@ def _size(picture: Image) -> str:
     return f"{loaded.width} x {loaded.height}"
 
 
-def _visible(text: str, keep: str = "") -> str:
-    r"""Return text that cannot drive a terminal: what is no sign to be read is escaped, as in `\x1b`.
-
-    Args:
-        text: from a model, or from anywhere.
-        keep: characters that may stay as they are.
-    """
-    return "".join(
-        each.encode("unicode_escape").decode()
-        if each not in keep and (each in _TURNING or unicodedata.category(each) in _HIDDEN)
-        else each
-        for each in text
-    )
-
-
 def _note(text: str) -> None:
     """Say something that is no part of the dialogue."""
-    click.echo(_visible(text, keep="\n"), err=True)
+    click.echo(visible(text), err=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 @click.command(short_help="Fail when a run is worse than a baseline.")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -18,11 +20,9 @@ import click
     help="A run folder, or a file made by kosmos-eval baseline save.",
 )
 @click.option("--policy", type=click.Path(path_type=Path), metavar="FILE", help="TOML with tolerances and limits.")
-@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write the verdict as JUnit XML, too.")
-@click.option(
-    "--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write it as Markdown, for a CI's summary."
-)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write it as JSON.")
+@click.option("--junit", type=_FILE, metavar="FILE", help="Write the verdict as JUnit XML, too.")
+@click.option("--markdown", type=_FILE, metavar="FILE", help="Write it as Markdown, for a CI's summary.")
+@click.option("--json", "json_path", type=_FILE, metavar="FILE", help="Write it as JSON.")
 @click.pass_context
 def gate(context: click.Context, /, run: Path, **flags: Any) -> None:
     """Hold RUN against a baseline, sample by sample, and say whether it may take its place.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import click
 
 from kosmos_eval import task_options as asked
 from kosmos_eval.errors import UsageError
+
+_LEAST_DROP = 1e-6
+"""Of any metric; that many samples there are nowhere."""
 
 
 @click.command(short_help="Say how small a drop a run can show.")
@@ -39,7 +43,11 @@ from kosmos_eval.errors import UsageError
 )
 @click.option("--tasks", callback=asked.names, metavar="NAMES", help="Tasks, cells or globs.  [default: all]")
 @click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write what was found as JSON, too."
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write what was found as JSON, too.",
 )
 def power(**flags: Any) -> None:
     """Say how small a drop of each task of RUN a comparison of so many samples sees, and how many --drop takes.
@@ -60,6 +68,9 @@ def power(**flags: Any) -> None:
         raise UsageError(message)
     aim = Aim(flags["drop"], flags["power"], flags["alpha"], 1 if flags["one_sided"] else 2)
     shared = correlation or 0.0
+    if not _LEAST_DROP <= aim.drop < math.inf:
+        message = f"expected --drop from {_LEAST_DROP:g} and finite, got {aim.drop:g}"
+        raise UsageError(message)
     if not 0 < aim.alpha < aim.power < 1:
         message = f"expected 0 < --alpha < --power < 1, got {aim.alpha:g} and {aim.power:g}"
         raise UsageError(message)

@@ -105,7 +105,7 @@ def draw(file: Path, size: tuple[int, int] = (6, 4)) -> Path:
 
 def test_a_script_gets_one_answer_a_line_and_nothing_else(talk: Talk, echo: list[str]) -> None:
     held = talk(echo, "Is it red", "", "  ", "or two", "//quit it")
-    assert held == (0, "red!\none\\ntwo\nit!\n", "")
+    assert held == (0, "red!\none␊two\nit!\n", "")
 
 
 def test_an_answer_may_be_empty_and_is_a_line_all_the_same(talk: Talk, echo: list[str]) -> None:
@@ -123,7 +123,7 @@ def test_show_prints_the_dialogue_as_the_model_reads_it(talk: Talk, echo: list[s
     held = talk(echo, "/image a.png", "one", "two", "/image a.png", "/image a.png", "/show")
     assert held.out.splitlines()[2:] == [
         "<image a.png, 6 x 4>",
-        "Question: one Answer: one! Question: two Answer: one\\ntwo",
+        "Question: one Answer: one! Question: two Answer: one␊two",
         "to be said next:",
         "<image a.png, 6 x 4>",
         "<image a.png, 6 x 4>",
@@ -182,7 +182,7 @@ def test_several_pictures_are_put_in_together_or_not_at_all(talk: Talk, echo: li
         ("/image broken.png", 65, "image broken.png: cannot be read"),
         ("/image", 64, "expected /image PATH, got no path"),
         ("/image it's", 64, "/image: expected quotes in pairs, got it's"),
-        ("/image a\x1b[2J", 65, "image a\\x1b[2J: no such file"),
+        ("/image a\x1b[2J", 65, "image a␛[2J: no such file"),
         ("/undo 3", 64, "expected /undo alone, got 3"),
         ("/imag a.png", 64, "no command named '/imag'; did you mean '/image'?"),
         ("is it impossible", 64, "expected something else"),
@@ -208,7 +208,7 @@ def test_every_fault_of_a_script_is_told_and_the_first_one_is_its_exit_code(talk
 
 def test_an_answer_cannot_drive_the_terminal(talk: Talk, echo: list[str]) -> None:
     held = talk(echo, "be evil", "/show")
-    answer = "\\x1b[2Jgone\\rhi\\x9b\\u2028\\u202eabc\\ud800"
+    answer = "␛[2Jgone␍hi⟨U+009B⟩⟨U+2028⟩⟨U+202E⟩abc⟨U+D800⟩"
     assert held.out == f"{answer}\nQuestion: be evil Answer: {answer}\n"
 
 
@@ -302,7 +302,7 @@ def test_at_a_terminal_there_are_prompts_and_control_c_stops_an_answer_only(echo
         terminal.until("kosmos-eval: image none.png: no such file")
         terminal.until("> ")
         terminal.type("/show\n")
-        assert "Answer: one\\ntwo\r\n" in terminal.until("> ")
+        assert "Answer: one␊two\r\n".encode().decode("latin-1") in terminal.until("> ")
         terminal.type("\x04")
         assert terminal.process.wait(timeout=60) == 0
     finally:

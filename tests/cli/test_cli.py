@@ -118,7 +118,7 @@ def test_a_defect_of_our_own_shows_its_trace(kosmos_eval: Command, monkeypatch: 
     ended = kosmos_eval("version")
     assert ended.code == 70
     assert ended.err.startswith("Traceback")
-    assert ended.err.splitlines()[-1] == "kosmos-eval: internal error: ZeroDivisionError: "
+    assert ended.err.splitlines()[-1] == "kosmos-eval: internal error: ZeroDivisionError:"
 
 
 @pytest.mark.parametrize(

@@ -251,3 +251,16 @@ def test_how_the_command_is_typed_matters(kosmos_eval: Command, finished_run: Pa
     done = kosmos_eval("gate", finished_run, "--baseline", finished_run, "--policy", tmp_path / "gate.toml")
     assert done.code == 64
     assert "did you mean 'letters'" in done.message
+
+
+@pytest.mark.parametrize("flag", ["--junit", "--markdown", "--json"])
+def test_an_output_that_cannot_be_written_is_one_line(
+    kosmos_eval: Command, finished_run: Path, tmp_path: Path, flag: str
+) -> None:
+    gate = ("gate", finished_run, "--baseline", finished_run, flag)
+    folder = kosmos_eval(*gate, tmp_path)
+    assert (folder.code, folder.out, "is a directory" in folder.message) == (64, "", True)
+    (tmp_path / "file").touch()
+    within = kosmos_eval(*gate, tmp_path / "file" / "within")
+    assert (within.code, "cannot be written" in within.message) == (65, True)
+    assert "verdict: pass" in within.out

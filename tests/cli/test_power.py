@@ -104,6 +104,11 @@ def test_without_an_interval_there_is_no_number_and_a_reason(kosmos_eval: Comman
         (("--correlation", "1"), 64, "expected --correlation from -1 to below 1, got 1"),
         (("--correlation", "0.5", "--against", "x"), 64, "or --correlation, got both"),
         (("--drop", "0"), 64, "0.0 is not in the range"),
+        (("--drop", "nan"), 64, "expected --drop from 1e-06 and finite, got nan"),
+        (("--drop", "inf"), 64, "got inf"),
+        (("--drop", "1e-300"), 64, "got 1e-300"),
+        (("--drop", "5"), 64, "expected a drop of accuracy of at most 1, all of it, got 5; 5 points are 0.05"),
+        (("--json", "."), 64, "is a directory"),
         (("--against", "missing"), 65, "missing: expected a run folder, found no run.json in it"),
     ],
 )

@@ -19,7 +19,7 @@ from kosmos_eval.run import evaluate
 if TYPE_CHECKING:
     from typing import Any
 
-SAMPLES = 200
+SAMPLES = 120
 SHARE = 0.3
 """Of a matrix's own spread, added to it as noise: costs kosmos-tiny some 8 points of vqav2@mini."""
 
@@ -62,7 +62,7 @@ def test_weights_made_worse_are_a_regression(baseline: Path, worse_model: Path, 
 
 
 def test_the_same_weights_at_another_batch_size_pass(baseline: Path, tmp_path: Path) -> None:
-    code, found = gate(run(tmp_path / "run", "kosmos-tiny", batch_size=3), baseline, tmp_path / "gate.json")
+    code, found = gate(run(tmp_path / "run", "kosmos-tiny", batch_size=7), baseline, tmp_path / "gate.json")
     assert (code, found["verdict"]) == (0, "pass")
 
 
