@@ -1,4 +1,4 @@
-"""Writes `report.html`: a run, an ablation or a comparison as one page that needs nothing else.
+"""Writes a run, an ablation, a comparison or a paper's tables as one page that needs nothing else.
 
 The page runs no script, and its policy forbids any; it loads nothing, so it reads the same from a disk, an e-mail or a
 server. What models and datasets say is text, wherever it lands.
@@ -16,12 +16,14 @@ from kosmos_eval.visible import visible
 from .ablation_page import build_ablation_page
 from .comparison_page import build_comparison_page
 from .page import build_page
+from .paper_page import build_paper_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kosmos_eval.ablation.result import Ablation
     from kosmos_eval.comparison import Comparison
+    from kosmos_eval.papers.sheet import Comparison as PaperComparison
     from kosmos_eval.record import RunRecord
 
 _TEMPLATES = "kosmos_eval.reports"
@@ -47,6 +49,10 @@ class HTMLReport:
     def write_comparison(self, comparison: Comparison, path: Path, flips: int) -> None:
         """Write a comparison to a path, with at most so many flipped samples of a cell either way."""
         _write(render_comparison(comparison, flips), path)
+
+    def paper_tables(self, comparison: PaperComparison) -> str:
+        """Return a comparison with a paper as a page, a table for each of the paper's."""
+        return _filled("paper.html", build_paper_page(comparison))
 
 
 HTML = HTMLReport()

@@ -95,7 +95,7 @@ def _write(
     paper: Paper, wanted: Sequence[PaperTable], done: Reproduction, folder: Path, flags: Mapping[str, Any]
 ) -> None:
     """Write the tables in every format into the folder, and say where they and the runs' reports are."""
-    from kosmos_eval.papers.formats import FORMATS
+    from kosmos_eval.papers.formats import written
     from kosmos_eval.papers.matching import Parts
     from kosmos_eval.papers.sheet import compare_with_paper
     from kosmos_eval.papers.standing import Terms
@@ -103,11 +103,12 @@ def _write(
     from kosmos_eval.writing import whole_file
 
     terms = Terms(flags["margin"], flags["tuning"] or "", done.missing)
-    comparison = compare_with_paper(paper, wanted, done.records, Parts(paper, Plugins()), terms)
+    plugins = Plugins()
+    comparison = compare_with_paper(paper, wanted, done.records, Parts(paper, plugins), terms)
     for kind, name in _WRITTEN.items():
         with whole_file(folder / name) as draft:
-            draft.write_text(FORMATS[kind](comparison), encoding="utf-8")
-    click.echo(FORMATS["text"](comparison))
+            draft.write_text(written(comparison, kind, plugins), encoding="utf-8")
+    click.echo(written(comparison, "text", plugins))
     click.echo(f"\ntables:  {folder / _WRITTEN['html']}, and as {', '.join(sorted(_WRITTEN.values()))}")
     click.echo(f"reports: {folder / '*' / 'report.html'}, one for each of {len(done.records)} runs")
     if done.failed:

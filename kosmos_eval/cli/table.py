@@ -57,7 +57,7 @@ def table(paper: str | None, runs: tuple[Path, ...], kind: str | None, output: P
         for each in papers:
             click.echo("\n".join(_listed(each)))
         return
-    from kosmos_eval.papers.formats import FORMATS
+    from kosmos_eval.papers.formats import written
     from kosmos_eval.papers.matching import Parts
     from kosmos_eval.papers.sheet import compare_with_paper
     from kosmos_eval.papers.standing import Terms
@@ -69,14 +69,14 @@ def table(paper: str | None, runs: tuple[Path, ...], kind: str | None, output: P
     wanted = chosen.only(terms["tables"] or ())
     records = [load(run) for run in runs]
     on = Terms(terms["margin"], terms["tuning"] or "")
-    written = FORMATS[kind or _SUFFIXES.get(output.suffix if output else "", "text")](
-        compare_with_paper(chosen, wanted, records, Parts(chosen, Plugins()), on)
-    )
+    plugins = Plugins()
+    comparison = compare_with_paper(chosen, wanted, records, Parts(chosen, plugins), on)
+    text = written(comparison, kind or _SUFFIXES.get(output.suffix if output else "", "text"), plugins)
     if output is None:
-        click.echo(written, nl=not written.endswith("\n"))
+        click.echo(text, nl=not text.endswith("\n"))
         return
     with whole_file(output) as draft:
-        draft.write_text(written if written.endswith("\n") else f"{written}\n", encoding="utf-8")
+        draft.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
     click.echo(output)
 
 

@@ -6,9 +6,9 @@ import csv
 import io
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from kosmos_eval.papers.page import html
+from kosmos_eval.errors import UsageError
 from kosmos_eval.papers.sheet import LEGEND, Kind, Notes, interval_text, lay_out, number_text, summary
 from kosmos_eval.papers.standing import NO_RUN
 from kosmos_eval.table import NO_NUMBER, aligned
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kosmos_eval.papers.sheet import Comparison, Entry, Heading, Judged, Sheet
     from kosmos_eval.papers.standing import Standing
+    from kosmos_eval.plugins import Plugins
 
 _TEXT_HEADINGS = ("row", "column", "published", "ours", "95 % interval", "margin", "n", "verdict", "why")
 _RIGHT = frozenset(_TEXT_HEADINGS[2:7])
@@ -281,11 +282,32 @@ def _latex_character(character: str) -> str:
     return f"U+{code:04X}"
 
 
-FORMATS: Mapping[str, Callable[[Comparison], str]] = {
-    "text": text,
-    "md": markdown,
-    "latex": latex,
-    "html": html,
-    "csv": csv_text,
-}
+FORMATS: Mapping[str, Callable[[Comparison], str]] = {"text": text, "md": markdown, "latex": latex, "csv": csv_text}
+"""Formats that are plain text; a page is made by the report writer of its name."""
+
+KINDS = (*FORMATS, "html")
 """What `--format` takes."""
+
+
+@runtime_checkable
+class PaperWriter(Protocol):
+    """A report writer (`kosmos_eval.record.ReportWriter`) that writes comparisons with papers as well."""
+
+    def paper_tables(self, comparison: Comparison) -> str:
+        """Return the comparison as a page."""
+        ...
+
+
+def written(comparison: Comparison, kind: str, plugins: Plugins) -> str:
+    """Return a comparison in one of `KINDS`.
+
+    Raises:
+        UsageError: the report writer of that name writes no such page.
+    """
+    if kind in FORMATS:
+        return FORMATS[kind](comparison)
+    writer = plugins.report(kind)
+    if not isinstance(writer, PaperWriter):
+        message = f"expected the report {kind} to write tables of papers, got one that writes runs only"
+        raise UsageError(message)
+    return writer.paper_tables(comparison)
