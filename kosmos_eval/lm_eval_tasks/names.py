@@ -69,7 +69,8 @@ def _read(file: Path, *, functions: bool) -> dict[str, Any]:
     try:
         found: dict[str, Any] = load_yaml(file, resolve_func=functions)
     except Exception as error:  # of code beside the file, too
-        message = f"{file}: lm-eval cannot read it ({type(error).__name__}: {error!s:.200})"
+        said = " ".join(str(error).split())  # of a YAML file that is none, it has several lines
+        message = f"{file}: lm-eval cannot read it ({type(error).__name__}: {said:.200})"
         raise DataError(message) from error
     return found
 
@@ -153,7 +154,7 @@ class LmEvalNames:
         """Yield the tasks that a name without globs stands for."""
         entry = self._find(name)
         if entry is None:
-            raise UnknownNameError(_KIND, name, self._near(name))
+            raise self._unknown(name)
         yield from self._under(name, name, entry, {}, functions=functions)
 
     def _under(
@@ -191,13 +192,22 @@ class LmEvalNames:
             elif key == "group":
                 yield from self._of_group(top, said, shared, functions=functions)
             elif not spelt_out:
-                raise UnknownNameError(_KIND, name, self._near(name))
+                raise self._unknown(name)
             else:
                 inside = f"{top}{_INSIDE}{name}"
                 yield Recipe(inside, None, {**shared, **said, "task": inside})
 
-    def _near(self, name: str) -> list[str]:
-        return difflib.get_close_matches(name, {*self._shipped.names, *self._own}, n=3, cutoff=0.5)
+    def _unknown(self, name: str) -> UnknownNameError:
+        """Return the error of a name that there is not.
+
+        Raises:
+            DataError: a file of the folders that seems to say what it is cannot be read, and was passed over.
+        """
+        for file in (file for folder in self._folders for file in sorted(folder.rglob("*.yaml"))):
+            if file.stem == name or name.encode() in file.read_bytes():
+                _read(file, functions=False)
+        near = difflib.get_close_matches(name, {*self._shipped.names, *self._own}, n=3, cutoff=0.5)
+        return UnknownNameError(_KIND, name, near or self.included() or ["those that `lm-eval ls tasks` lists"])
 
     def _find(self, name: str, *, besides: bool = False) -> _Entry | None:
         """Return what a name stands for.

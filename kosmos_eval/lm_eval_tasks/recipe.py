@@ -37,6 +37,8 @@ _LOCAL = (
     "where the hub is out of reach, name a folder (--include-path DIR) with a copy of its YAML file whose dataset_path "
     "(json, csv, parquet) and data_files lie on this machine"
 )
+_LOCAL_KINDS = frozenset({"arrow", "csv", "json", "parquet", "text", "xml"})
+"""What `dataset_path` says of data in files."""
 _DATA = ("dataset_path", "dataset_name", "dataset_kwargs")
 
 
@@ -64,7 +66,12 @@ def make_task(recipe: Recipe) -> Any:  # noqa: ANN401  lm-eval ships no types
         raise
     except Exception as error:
         data = config.get("dataset_path") or "its own code"
-        message = f"{PREFIX}{recipe.name}: lm-eval cannot make it of its data ({data}): {first_line(error)}; {_LOCAL}"
+        said = "there is no row" if isinstance(error, StopIteration) else first_line(error)
+        cure = _LOCAL
+        if data in _LOCAL_KINDS:
+            place = f"{recipe.file or 'its group'}"
+            cure = f"mend {place} or its data_files, named by a path from the current folder or from that file's"
+        message = f"{PREFIX}{recipe.name}: lm-eval cannot make it of its data ({data}): {said}; {cure}"
         raise DataError(message) from error
     if task.config.output_type == "generate_until":
         _refuse_sampling(recipe.name, task.config.generation_kwargs or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
+from kosmos_eval.data.folder import find_if_there
 from kosmos_eval.errors import UsageError
 from kosmos_eval.task import About
 
@@ -275,8 +276,14 @@ class PIQA(Language):
     hub_id: str = "baber/piqa"
 
     def folder_rows(self, split: str, folder: Path) -> list[tuple[str, Row]]:
-        """Return the rows with the labels of the file beside theirs."""
-        return labelled_rows(find_first(folder, self.files[split], self.cure), "label")
+        """Return the rows with the labels of the file beside theirs.
+
+        Many benchmarks have a `train.jsonl`: in a folder of any name, it is the one beside `valid.jsonl`.
+        """
+        valid = find_if_there(folder, "valid.jsonl") if split == "train" else None
+        beside = valid.with_name("train.jsonl") if valid is not None else folder
+        path = beside if beside.is_file() else find_first(folder, self.files[split], self.cure)
+        return labelled_rows(path, "label")
 
     def normalise(self, row: Row, where: str) -> Row:
         """Return a row with its label as a number."""

@@ -14,6 +14,7 @@ from kosmos_eval.data.folder import (
     read_json_lines,
     read_lines,
     read_table,
+    read_text,
     sub_folders,
 )
 from kosmos_eval.errors import DataError
@@ -144,7 +145,7 @@ def winograd_rows(folder: Path, size: int, cure: str) -> list[tuple[str, Row]]:
         raise DataError(message)
     if path.name == xml:
         rows = _schemas(path)[:size]  # the 273 are the first of the 285
-    elif path.suffix == ".json" and isinstance(held := read_json(path), list):
+    elif read_text(path).lstrip().startswith("[") and isinstance(held := read_json(path), list):
         rows = [(f"{path.name}: item {number}", row) for number, row in enumerate(held, start=1)]
     else:
         rows = json_rows(path)

@@ -342,9 +342,16 @@ def test_shots_are_refused_where_a_task_takes_none(folder: Path) -> None:
 
 def test_data_that_cannot_be_had_are_named_with_the_cure(folder: Path) -> None:
     (folder / "counts.jsonl").unlink()
-    with pytest.raises(DataError, match=r"^lm_eval:counts: .*counts\.jsonl.*--include-path DIR") as raised:
+    with pytest.raises(DataError, match=r"^lm_eval:counts: .*counts\.jsonl.*; mend .*counts\.yaml or its") as raised:
         Plugins([folder]).task("lm_eval:counts")
     assert "\n" not in str(raised.value)
+    (folder / "counts.jsonl").touch()
+    with pytest.raises(DataError, match=r"^lm_eval:counts: .* \(json\): there is no row; mend "):
+        Plugins([folder]).task("lm_eval:counts")
+    text = (folder / "counts.yaml").read_text(encoding="utf-8")
+    (folder / "counts.yaml").write_text(text.replace("dataset_path: json", f"dataset_path: {folder}/x"), "utf-8")
+    with pytest.raises(DataError, match=r"^lm_eval:counts: .*--include-path DIR\) with a copy of its YAML file"):
+        Plugins([folder]).task("lm_eval:counts")
 
 
 def test_there_are_no_settings(folder: Path) -> None:

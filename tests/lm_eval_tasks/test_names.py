@@ -88,6 +88,18 @@ def test_unknown_names_are_errors_that_offer_the_nearest(names: LmEvalNames) -> 
         names.recipe("odd")
 
 
+def test_a_yaml_file_that_is_none_is_named_where_a_name_of_it_is_asked_for(folder: Path, names: LmEvalNames) -> None:
+    (folder / "torn.yaml").write_text("task: broken\n  doc_to_text: [\n", encoding="utf-8")
+    (folder / "list.yaml").write_text("- a\n", encoding="utf-8")
+    for name in ("broken", "torn"):
+        with pytest.raises(DataError, match=r"torn\.yaml: lm-eval cannot read it \(ScannerError: ") as raised:
+            names.expand(name)
+        assert "\n" not in str(raised.value)
+    with pytest.raises(UnknownNameError, match=r"named 'zzzzzz'; known: one, three, two words$"):
+        names.expand("zzzzzz")
+    assert names.expand("one") == ("one",)
+
+
 def test_code_that_cannot_be_imported_is_named_with_its_file(folder: Path, names: LmEvalNames) -> None:
     (folder / "utils.py").write_text("raise OSError('gone')\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"one\.yaml: lm-eval cannot read it \(OSError: gone\)"):

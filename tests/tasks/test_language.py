@@ -99,6 +99,19 @@ def test_piqa_s_labels_stand_beside_its_rows(tmp_path: Path, places: tuple[str, 
         read(PIQA(), tmp_path)
 
 
+def test_piqa_s_exemplars_stand_beside_its_questions_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    row = {"goal": "Open a jar", "sol1": "Twist.", "sol2": "Sing.", "label": 0}
+    for place in ("data/valid", "data/train", "CB/train"):
+        write(tmp_path / f"{place}.jsonl", {**row, "goal": place})
+    assert [read(PIQA(), tmp_path, split)[0].doc["goal"] for split in ("validation", "train")] == [
+        "data/valid",
+        "data/train",
+    ]
+    (tmp_path / "data" / "train.jsonl").unlink()
+    with pytest.raises(DataError, match=r"expected piqa/train\.jsonl in "):
+        read(PIQA(), tmp_path, "train")
+
+
 def test_hellaswag_is_read_as_its_authors_ship_it(tmp_path: Path) -> None:
     row = {
         "ind": 24,
@@ -206,6 +219,10 @@ def test_winograd_s_xml_has_285_schemas_of_which_the_first_are_the_273(tmp_path:
         read(Winograd285(), tmp_path)
     write(tmp_path / "wsc285.jsonl", {**samples[0].doc, "source": "x"})
     assert read(Winograd285(), tmp_path)[0].doc == samples[0].doc
+    lines = (tmp_path / "wsc285.jsonl").read_text(encoding="utf-8-sig")
+    for text in (lines, f"[{lines}]"):
+        (tmp_path / "wsc273.json").write_text(text, encoding="utf-8")
+        assert [each.doc for each in read(Winograd273(), tmp_path)] == [samples[0].doc]
 
 
 def test_the_hub_s_rows_are_read_of_the_dataset_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
