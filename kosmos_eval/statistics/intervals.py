@@ -7,13 +7,15 @@ one, where mean plus or minus two standard errors would have no width.
 How Wilson's interval is generalised. For 0/1 values of independent samples it needs the mean and the number of
 samples n. Otherwise n is replaced by the number of independent 0/1 samples that would be as informative,
 
-    n_eff = n (n p (1 - p) + c) / (S + c n / G),        p the mean, scaled to 0..1, and G the number of clusters,
+    n_eff = n (n p (1 - p) + c) / (S + c d),        p the mean, scaled to 0..1,
 
 where S is n² times the cluster-robust variance of the mean (times (n - 1)/n, so that S = n p (1 - p) exactly for
 independent 0/1 samples), and c the variance of the pseudo-observations that Wilson's interval itself adds: t²/2 at
-either bound, about their joint mean with the samples. So n_eff is n for independent 0/1 samples (Wilson's own
-interval, exactly), G when every value is 0 or every value is 1 (nothing was seen that tells samples of a cluster
-apart), and in between goes over to p (1 - p) / variance as the data outweigh the pseudo-observations.
+either bound, about their joint mean with the samples. These get the design effect d = 1 + (n / G - 1) / 2 of G clusters
+whose samples correlate by one half. So n_eff is n for independent 0/1 samples (Wilson's own interval, exactly), n / d
+when every value is 0 or every value is 1 (nothing was seen that tells samples of a cluster apart), and in between goes
+over to p (1 - p) / variance as the data outweigh the pseudo-observations. A correlation of 1 for what was not seen
+would cover more than asked wherever it is less; one of 0 would take copies of an answer for so many answers.
 
 What the interval is of. By default of the mean over all samples that could have been asked: a full split is itself a
 sample of the questions one could write, so asking all of it leaves an interval (Miller 2024). With `population`, the
@@ -26,7 +28,7 @@ interval does not go beyond what the N - n others at either bound would give, an
 Sources: E. Miller, "Adding Error Bars to Evals", arXiv 2411.00640, for clustered standard errors, here with the
 small-sample factor G/(G - 1); E. B. Wilson, JASA 22 (1927), for the interval; effective sample size from the design
 effect as in E. L. Korn and B. I. Graubard, Survey Methodology 24 (1998); W. G. Cochran, "Sampling Techniques" (1977),
-sections 2.6 and 3.2, for finite populations. The formula for c is our choice.
+sections 2.6 and 3.2, for finite populations. The formulas for c and d are our choice.
 
 Every sum is rounded once (`math.fsum`), so the order of the samples changes no bit.
 """
@@ -47,6 +49,8 @@ WILSON = "wilson-clustered"
 STUDENT = "t-clustered"
 SPLIT_WILSON = "wilson-split"
 SPLIT_STUDENT = "t-split"
+_CORRELATION = 0.5
+"""Of a cluster's samples, as far as nothing was seen of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +227,8 @@ def _effective_count(count: int, groups: int, share: float, stderr: float, quant
     joint = (count * share + added) / (count + 2 * added)
     doubt = added * (joint**2 + (1 - joint) ** 2)
     spread = stderr**2 * count * (count - 1)
-    return count * (count * share * (1 - share) + doubt) / (spread + doubt * count / groups)
+    design = 1 + (count / groups - 1) * _CORRELATION
+    return count * (count * share * (1 - share) + doubt) / (spread + doubt * design)
 
 
 def _wilson_low(share: float, effective: float, quantile: float) -> float:

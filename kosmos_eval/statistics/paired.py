@@ -20,7 +20,9 @@ quantile with G - 1 degrees of freedom over the normal one. Values without bound
 
 The test asks whether the two runs could have changed places, cluster by cluster: given the sizes of the clusters' sums
 of differences, each sign is as likely as the other. All signs are counted through where there are few, or where all
-sizes are equal: for independent right and wrong that is McNemar's exact test. Otherwise 10,000 of them are drawn.
+sizes are equal: for independent right and wrong that is McNemar's exact test. Otherwise 10,000 of them are drawn; of
+more than 512 different sizes those of the largest are, and the others' sum is drawn from the normal with its variance.
+That moves no probability by more than 0.0003, where drawing itself moves one of 5 % by 0.002.
 
 How the two go together. The test is exact and so never claims too much; the interval is right on average. Both
 condition on nothing but the clusters, and nearly always agree; near the limit the interval may leave out 0 while the
@@ -71,6 +73,8 @@ _COUNTED_THROUGH = 14
 """So many clusters have 16,384 ways to give them signs."""
 _FLIPS = 10_000
 _SIGNS_AT_A_TIME = 1 << 21
+_LARGEST = 512
+"""So many different sizes have signs of their own."""
 _EQUAL = 1e-12
 """Sums that differ by less, as a share of all sizes, are the same, added in another order."""
 _HALVINGS = 60
@@ -216,9 +220,14 @@ class _Flips(NamedTuple):
                 totals = np.concatenate([totals - size, totals + size])
             return float(np.mean(np.abs(totals) >= enough))
         generator = np.random.Generator(np.random.PCG64(seed))
-        rising = _rising(sizes[counts == 1], generator)
-        for size, count in zip(sizes[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
+        small = list(zip(sizes[:-_LARGEST].tolist(), counts[:-_LARGEST].tolist(), strict=True))
+        sizes, many = sizes[-_LARGEST:], counts[-_LARGEST:]
+        rising = _rising(sizes[many == 1], generator)
+        for size, count in zip(sizes[many > 1].tolist(), many[many > 1].tolist(), strict=True):
             rising += size * generator.binomial(count, 0.5, _FLIPS)
+        if small:
+            spread = math.sqrt(math.fsum(size * size * count for size, count in small)) / 2
+            rising += math.fsum(size * count for size, count in small) / 2 + spread * generator.standard_normal(_FLIPS)
         return (1 + int(np.count_nonzero(np.abs(2 * rising - total) >= enough))) / (1 + _FLIPS)
 
 

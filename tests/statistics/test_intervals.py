@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -82,6 +82,11 @@ def test_clustered_proportions_are_covered_where_the_naive_interval_fails(
     assert naive_coverage(clustered(4, p, groups, size, correlation), p) < 0.85
 
 
+def test_few_clusters_are_covered_and_not_by_intervals_too_wide() -> None:
+    covered = [coverage(clustered(12, p, 10, 10, 0.3), p, 300) for p in (0.1, 0.5, 0.9)]
+    assert 0.94 <= math.fsum(covered) / len(covered) <= 0.98
+
+
 def test_vqa_accuracies_are_covered() -> None:
     rng = random.Random(5)
     weights = [0.3, 0.1, 0.1, 0.1, 0.4]
@@ -97,12 +102,27 @@ def test_independent_proportions_have_wilson_s_interval(right: int, n: int) -> N
     assert (estimate.value, estimate.count, estimate.clusters) == (right / n, n, n)
 
 
-def test_all_right_in_clusters_is_as_sure_as_one_sample_a_cluster() -> None:
+def test_all_right_in_clusters_is_as_sure_as_if_samples_of_a_cluster_correlated_by_half() -> None:
     clusters = [f"image {place // 5}" for place in range(100)]
     together = ends(mean_interval([1.0] * 100, clusters))
-    # Student's quantile with 19 degrees of freedom in Wilson's formula for 20 samples, by hand.
+    # Student's quantile with 19 degrees of freedom in Wilson's formula for 100 / (1 + 4 / 2) samples, by hand.
     square = float(t.ppf(0.975, 19)) ** 2
-    assert together == pytest.approx((20 / (20 + square), 1.0))
+    assert together == pytest.approx((100 / 3 / (100 / 3 + square), 1.0))
+
+
+@pytest.mark.parametrize(("groups", "size"), [(10, 10), (20, 5), (100, 5), (50, 10)])
+def test_all_right_leaves_out_only_what_would_seldom_be_all_right(groups: int, size: int) -> None:
+    low, _ = ends(mean_interval([1.0] * (groups * size), [f"image {place // size}" for place in range(groups * size)]))
+
+    def all_right(correlation: float) -> float:
+        """Return the probability of it, exactly, for clusters whose chances are beta-distributed about `low`."""
+        weight = (1 - correlation) / correlation
+        return math.prod((low * weight + each) / (weight + each) for each in range(size)) ** groups
+
+    assert all_right(0.5) <= 0.025
+    assert low**groups <= 0.15  # of copies
+    independent, _ = ends(mean_interval([1.0] * (groups * size), [""] * (groups * size)))
+    assert low < independent
 
 
 def test_one_wrong_answer_moves_an_interval_of_right_ones_only_a_little() -> None:
@@ -204,7 +224,7 @@ def test_the_interval_stays_inside_the_bounds_and_holds_the_mean(pairs: list[tup
     ],
 )
 def test_senseless_input_is_refused(
-    values: list[float], clusters: list[str], options: dict[str, float], message: str
+    values: list[float], clusters: list[str], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         mean_interval(values, clusters, **options)

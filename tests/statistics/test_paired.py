@@ -313,7 +313,8 @@ def test_a_corpus_mean_differs_as_its_samples_do() -> None:
     means = paired_difference(base.tolist(), other.tolist(), clusters, lower=-math.inf)
     assert whole.value == pytest.approx(means.value)
     assert whole.stderr == pytest.approx(means.stderr, rel=0.05)
-    assert ends(whole) == pytest.approx(ends(means), abs=0.15 * (means.stderr or 0))
+    # Student's quantile for 40 clusters is 2.02 standard errors; the bootstrap's, for symmetric draws, about 1.94.
+    assert ends(whole) == pytest.approx(ends(means), abs=0.25 * (means.stderr or 0))
     assert whole.p_value == pytest.approx(means.p_value, abs=0.03)
     assert (whole.method, whole.test, whole.count, whole.clusters) == ("bca-bootstrap", "bootstrap", 80, 40)
     alone = bootstrap_interval(mean_of(base), clusters)
