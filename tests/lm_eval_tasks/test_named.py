@@ -143,8 +143,8 @@ def folder(tmp_path: Path) -> Path:
             place, f"{name}.jsonl", [{"question": q, "choices": choices, "label": n % 2} for n, q in enumerate(asked)]
         )
     things = ("dog", "ball", "car", "cat", "bird", "house")
-    asked = [{"question": f"The {thing} is small. What colour?", "answer": "a"} for thing in things]
-    _write(place, "counts.jsonl", asked)
+    counts = [{"question": f"The {thing} is small. What colour?", "answer": "a"} for thing in things]
+    _write(place, "counts.jsonl", counts)
     sums = [
         {"number": n, "context": f"Question: What is {n} plus 3?\nAnswer:", "completion": " red"} for n in range(12)
     ]
@@ -245,8 +245,8 @@ def test_exemplars_are_drawn_by_key_and_are_never_the_query(folder: Path) -> Non
         drawn = cell.exemplars(sample)
         assert sample.key not in {each.key for each in drawn}
         request = next(cell.task.ask(sample, drawn))
-        shown = [f"{each.doc['question']} It is a\n\n" for each in drawn]  # type: ignore[attr-defined]  a document
-        assert request.prompt.text() == "".join([*shown, f"{sample.doc['question']} It is"])  # type: ignore[attr-defined]  as above
+        shown = [f"{each.doc['question']} It is a\n\n" for each in drawn]  # type: ignore[attr-defined]  # a document
+        assert request.prompt.text() == "".join([*shown, f"{sample.doc['question']} It is"])  # type: ignore[attr-defined]  # as above
 
 
 def test_an_answer_that_no_filter_can_read_is_unparsed(folder: Path) -> None:
@@ -265,7 +265,7 @@ def test_groups_and_tags_stand_for_their_tasks(folder: Path) -> None:
     names = ["lm_eval:colours", "lm_eval:counts", "lm_eval:all_of_them::sums", "lm_eval:pages"]
     assert [part.name for part in parts] == names
     assert [task.name for task in tasks] == names
-    changed = next(iter(tasks[2].samples("validation", None)))  # type: ignore[arg-type]  the task brings its own data
+    changed = next(iter(tasks[2].samples("validation", None)))  # type: ignore[arg-type]  # the task brings its own data
     assert next(tasks[2].ask(changed, ())).prompt.text().startswith("Add. Question: ")
 
 
@@ -360,7 +360,7 @@ def test_there_are_no_settings(folder: Path) -> None:
 
 
 def test_a_pools_first_items_leave_out_the_query(folder: Path) -> None:
-    samples = list(_plan(folder, "lm_eval:sums").cells[0].task.samples("validation", None))  # type: ignore[arg-type]  as above
+    samples = list(_plan(folder, "lm_eval:sums").cells[0].task.samples("validation", None))  # type: ignore[arg-type]  # as above
     pool = ExemplarPool(samples)
     assert pool.first(samples[1], 2, task="sums") == (samples[0], samples[2])
     with pytest.raises(DataError, match="expected 6 exemplars"):
