@@ -26,7 +26,7 @@ from kosmos_eval.fingerprint import digest_lines
 from kosmos_eval.measurements import Measurements, Origin, read_measurements
 from kosmos_eval.metrics.forms import Kept, weighed_of
 from kosmos_eval.metrics.forms import kept as kept_of
-from kosmos_eval.record import cell_from_json, load
+from kosmos_eval.record import cell_from_json, check_once, load
 from kosmos_eval.scoring import plain
 from kosmos_eval.writing import whole_file
 
@@ -83,18 +83,26 @@ def measure_run(record: RunRecord) -> MeasuredRun:
     Raises:
         DataError: the samples cannot be read, or do not fit the results.
     """
-    timings = record.run.get("timings", {})
+    try:
+        speeds = {name: _speed(timing) for name, timing in record.run.get("timings", {}).items()}
+        memory = _number(record.run.get("model", {}).get("facts", {}).get("peak_memory"))
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"{record.folder / 'run.json'}: expected timings and facts in numbers ({type(error).__name__}: "
+        message += f"{error}); make the run anew"
+        raise DataError(message) from error
     cells = []
     for cell in record.cells:
         measurements = read_measurements(record, cell)
-        cells.append(MeasuredCell(measurements, answers_digest(measurements), _speed(timings.get(cell.name))))
+        cells.append(MeasuredCell(measurements, answers_digest(measurements), speeds.get(cell.name)))
     origin = cells[0].measurements.origin if cells else Origin(str(record.folder))
-    memory = record.run.get("model", {}).get("facts", {}).get("peak_memory")
     return MeasuredRun(record.folder, origin, tuple(cells), memory)
 
 
 def _speed(timing: Mapping[str, float] | None) -> float | None:
-    return timing["samples"] / timing["seconds"] if timing and timing["seconds"] > 0 else None
+    if not timing:
+        return None
+    samples, seconds = _number(timing["samples"]), _number(timing["seconds"])
+    return samples / seconds if samples is not None and seconds else None
 
 
 def answers_digest(measurements: Measurements) -> str:
@@ -221,6 +229,7 @@ def read_baseline(path: Path) -> MeasuredRun:
         origin = replace(Origin(**values["origin"]), run=str(path))
         cells = tuple(_cell_from_json(each, origin) for each in values["cells"])
         memory = _number(values["memory"])
+        check_once([each.measurements.cell for each in cells])
         for each in cells:
             _check(each.measurements, path)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error, binascii.Error) as error:
@@ -235,10 +244,6 @@ def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:
     names = _unpacked(columns["cluster_names"])
     statistics = [_unpacked_floats(each) for each in values["statistics"]]
     cell = cell_from_json(values["cell"])
-    named, counts = values["cell"]["task"], [values["cell"][name] for name in ("shots", "samples", "total")]
-    if not (isinstance(named, str) and all(isinstance(each, int) for each in counts)):
-        message = f"expected a cell's name and counts, got {named!r:.60} and {counts}"
-        raise TypeError(message)
     measurements = Measurements(
         cell=cell,
         keys=tuple(keys),
@@ -265,8 +270,8 @@ def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:
 
 
 def _number(value: object) -> float | None:
-    if not (value is None or isinstance(value, int | float)):
-        message = f"expected a number, got {value!r:.60}"
+    if not (value is None or (isinstance(value, int | float) and 0 <= value < math.inf)):
+        message = f"expected a finite number from 0, got {value!r:.60}"
         raise TypeError(message)
     return value
 

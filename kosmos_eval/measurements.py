@@ -160,7 +160,7 @@ def read_measurements(record: RunRecord, cell: CellResult) -> Measurements:
     try:
         columns = _read_columns(path, cell)
         return _measurements(record, cell, columns)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         said = str(error.args[0]) if isinstance(error, KeyError) else str(error)
         reason = " ".join(said.split())
         message = f"{path}: cannot be compared ({reason}); make it again with: kosmos-eval rescore {record.folder}"

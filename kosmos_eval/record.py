@@ -16,15 +16,17 @@ two runs of the same work give the same bytes.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kosmos_eval.errors import DataError
+from kosmos_eval.fields import check_fields
 from kosmos_eval.trials import cell_name, gather_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kosmos_eval.trials import Trials
 
@@ -306,10 +308,20 @@ def load(folder: Path | str) -> RunRecord:
         raise DataError(message)
     results = _read_json(path)
     try:
-        return RunRecord(folder, run, tuple(cell_from_json(values) for values in results["cells"]))
-    except (KeyError, TypeError) as error:
+        cells = tuple(cell_from_json(values) for values in results["cells"])
+        check_once(cells)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"{path}: expected what this version writes, got something else ({error}); see kosmos-eval rescore"
         raise DataError(message) from error
+    return RunRecord(folder, run, cells)
+
+
+def check_once(cells: Sequence[CellResult]) -> None:
+    """Raise `ValueError` unless each cell is there once."""
+    for name, count in Counter(cell.name for cell in cells).items():
+        if count > 1:
+            message = f"expected each cell once, got {name} {count} times"
+            raise ValueError(message)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -326,6 +338,10 @@ def read_run(folder: Path) -> dict[str, Any]:
     if run.get("schema") != SCHEMA_VERSION:
         message = f"{path}: expected schema {SCHEMA_VERSION}, got {run.get('schema')!r}; another version wrote this run"
         raise DataError(message)
+    for name in ("config", "model", "timings"):
+        if not isinstance(run.get(name, {}), dict):
+            message = f"{path}: expected {name} to be a JSON object, got {run[name]!r:.60}"
+            raise DataError(message)
     return run
 
 
@@ -346,7 +362,7 @@ def cell_from_json(values: Mapping[str, Any]) -> CellResult:
 
     Raises:
         KeyError: a field is missing.
-        TypeError: there is a field that this version does not know.
+        TypeError: there is a field that this version does not know, or one is not of its type.
     """
     groups = {
         breakdown: {category: MetricResult(**metric) for category, metric in categories.items()}
@@ -355,7 +371,14 @@ def cell_from_json(values: Mapping[str, Any]) -> CellResult:
     metrics = tuple(MetricResult(**metric) for metric in values["metrics"])
     margins = None if values.get("margins") is None else MarginSummary(**values["margins"])
     read = {"metrics": metrics, "groups": groups, "shown": tuple(values["shown"]), "margins": margins}
-    return CellResult(**{**values, **read})
+    cell = CellResult(**{**values, **read})
+    for each in (cell, *metrics, *(metric for named in groups.values() for metric in named.values())):
+        try:
+            check_fields(each)
+        except TypeError as error:
+            message = f"{each.name if isinstance(each, MetricResult) else 'cell'}: {error}"
+            raise TypeError(message) from None
+    return cell
 
 
 class ReportWriter(Protocol):

@@ -162,6 +162,32 @@ def test_what_is_no_run_is_one_line(kosmos_eval: Command, finished_run: Path, tm
         ("results.json", None, "not finished"),
         ("results.json", lambda text: text[: len(text) // 2], "cannot be read"),
         ("results.json", lambda text: text.replace('"shots": 0', '"shoots": 0'), "this version"),
+        (
+            "results.json",
+            lambda text: text.replace('"shots": 0', '"shots": "0"', 1),
+            "shots: expected a count, got '0'",
+        ),
+        (
+            "results.json",
+            lambda text: text.replace('"clusters": ', '"clusters": -', 1),
+            "accuracy: clusters: expected a",
+        ),
+        (
+            "results.json",
+            lambda text: text.replace('"shots": 2', '"shots": 0'),
+            "expected each cell once, got letters@mini|0 2",
+        ),
+        ("results.json", lambda _: "[" * 20_000, "cannot be read"),
+        (
+            "run.json",
+            lambda text: text.replace('"timings": {', '"timings": [], "other": {', 1),
+            "expected timings to be a JSON",
+        ),
+        (
+            "run.json",
+            lambda text: text.replace('"samples": ', '"samples": "x", "other": ', 1),
+            "expected timings and facts",
+        ),
         ("run.json", None, "found no run.json"),
         ("run.json", lambda text: text.replace('"schema": 1', '"schema": 99', 1), "expected schema 1, got 99"),
     ],
