@@ -169,6 +169,8 @@ def merged(file: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 def _normal(values: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return a configuration file's values with what the command line also allows spelt out."""
+    from kosmos_eval.controls import BLIND
+
     if "num_fewshot" in values:
         if "shots" in values:
             message = f"--config {path}: expected either shots or num_fewshot, which are the same, got both"
@@ -179,6 +181,11 @@ def _normal(values: dict[str, Any], path: Path) -> dict[str, Any]:
             values[name] = [part.strip() for part in value.split(",")]
         elif isinstance(value, int):
             values[name] = [value]
+    if not isinstance(blind := values.pop("blind", False), bool):
+        message = f"--config {path}: blind: expected true or false, got {blind!r}"
+        raise UsageError(message)
+    if blind:
+        values["controls"] = [*(values.get("controls") or ()), BLIND]
     if values.get("batch_size") == "auto":
         del values["batch_size"]
     if isinstance(arguments := values.get("model_args"), dict):

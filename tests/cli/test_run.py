@@ -214,6 +214,7 @@ def test_a_file_says_what_flags_say_and_flags_win(
         ),
         ("processes: two", "--config run.yaml: processes: expected a whole number from 1, got 'two'"),
         ("processes: 0", "--config run.yaml: processes: expected a whole number from 1, got 0"),
+        ("blind: 3", "--config run.yaml: blind: expected true or false, got 3"),
         ("quiet: 3", "--config run.yaml: quiet: expected true or false, got 3"),
         ("output_path: 3", "--config run.yaml: output_path: expected a folder, got 3"),
         ("settings: {letters: 3}", "--config run.yaml: settings.letters: "),
@@ -234,6 +235,7 @@ def test_controls_are_named_by_flag_in_short_or_in_a_file(
     kosmos_eval: Command, work: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "c.yaml").write_text("controls: image=blank\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("blind: true\ncontrols: image=blank\n", encoding="utf-8")
     for number, (flags, expected) in enumerate(
         {
             ("--blind",): ["image=none"],
@@ -241,6 +243,7 @@ def test_controls_are_named_by_flag_in_short_or_in_a_file(
             ("--controls", "image=noise", "--blind"): ["image=noise", "image=none"],
             ("--controls", "image=none", "--blind"): ["image=none"],
             ("--config", "c.yaml", "--blind"): ["image=blank", "image=none"],
+            ("--config", "b.yaml"): ["image=blank", "image=none"],
         }.items()
     ):
         done = kosmos_eval(*work, *flags, "-o", f"out{number}")
