@@ -165,7 +165,7 @@ class Winograd285(Language):
             "lm-eval has a task of the first 273 schemas alone: its code is run on all 285.",
             "Candidates stand in the context, and what follows the pronoun is weighed behind each.",
             "There is no training split: exemplars are other schemas, which may be the other one of a pair.",
-            "The official file has text before and behind the pronoun: a space joins them, but before punctuation.",
+            "The official file has text before and behind the pronoun: a space joins them, as on the hub.",
         ),
     )
 

@@ -176,9 +176,8 @@ def _schema(schema: ET.Element, where: str) -> Row:
         message = f"{where}: expected a pronoun, two answers and the right one, A or B, got {got}; {INTACT}"
         raise DataError(message)
     before = f"{left} " if left else ""
-    after = right if re.match(r"[.,;:!?'\u2019]", right) or not right else f" {right}"
     return {
-        "text": f"{before}{pronoun}{after}",
+        "text": f"{before}{pronoun} {right}".strip(),  # a space before a full stop, too, as in the hub's rows
         "pronoun": pronoun,
         "pronoun_loc": len(before),
         "options": options,

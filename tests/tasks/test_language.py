@@ -203,6 +203,7 @@ def test_winograd_s_xml_has_285_schemas_of_which_the_first_are_the_273(tmp_path:
         for place in range(285)
     ]
     schemas[1] = SCHEMA.format(left="Bo took", pronoun="his", right=", and left.", correct="b")
+    schemas[2] = SCHEMA.format(left="", pronoun="It", right="", correct="A")
     text = f"<?xml version='1.0' encoding='UTF-8'?>\n<collection>{''.join(schemas)}</collection>"
     (tmp_path / "WSCollection.xml").write_text(text, encoding="utf-8")
     samples = read(Winograd285(), tmp_path)
@@ -213,7 +214,11 @@ def test_winograd_s_xml_has_285_schemas_of_which_the_first_are_the_273(tmp_path:
         ("Number 0 told Bo that the ant", "  won."),
         ("Number 0 told Bo that Bo", "  won."),
     ]
-    assert options(next(Winograd285().ask(samples[1], [])))[1] == ("Bo took Bo's", " , and left.")
+    assert options(next(Winograd285().ask(samples[1], [])))[1] == ("Bo took Bo's", "  , and left.")
+    assert [(each.doc["text"], each.doc["pronoun_loc"]) for each in samples[1:3]] == [
+        ("Bo took his , and left.", 8),
+        ("It", 0),
+    ]
     (tmp_path / "WSCollection.xml").write_text("<collection><schema></schema></collection>", encoding="utf-8")
     with pytest.raises(DataError, match=r"schema 1: expected a pronoun, two answers and the right one"):
         read(Winograd285(), tmp_path)
