@@ -141,6 +141,8 @@ def _missing(name: str, found: CellComparison, before: Measurements, after: Meas
     if (name in before.corpus and name in after.corpus) or _values(name, before, after):
         return ""
     reasons = {side: each.unkept.get(name, "") for side, each in (("base", before), ("other", after))}
+    if reasons["base"] and reasons["base"] == reasons["other"]:
+        return f"in both runs: {reasons['base']}"
     said = [f"in the {side} run: {reason}" for side, reason in reasons.items() if reason]
     return "; ".join(said) or "some samples have no value"
 

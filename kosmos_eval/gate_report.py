@@ -130,8 +130,9 @@ def _last_lines(result: GateResult) -> Iterator[str]:
     if result.left_out:
         yield f"in one of them only, and not required: {', '.join(result.left_out)}"
     found = [
-        f"{points(metric.detectable, metric).removeprefix('+')} of {cell.name}"
+        f"{points(metric.detectable, metric).removeprefix('+')} of {cell.name}{'' if one else f' {metric.name}'}"
         for cell in result.cells
+        for one in [len(cell.metrics) == 1]
         for metric in cell.metrics
         if metric.detectable is not None
     ]

@@ -211,6 +211,8 @@ def test_a_metric_that_a_record_cannot_hold_is_refused_by_name() -> None:
     unkept: dict[str, Any] = {"corpus": {}, "unkept": {"bleu": "make it with rescore"}}
     found = compare_cells(corpus((0.1,) * 4, **unkept), corpus((0.1,) * 4))
     assert found.missing == {"bleu": "in the base run: make it with rescore"}
+    both = compare_cells(corpus((0.1,) * 4, **unkept), corpus((0.1,) * 4, **unkept))
+    assert both.missing == {"bleu": "in both runs: make it with rescore"}
     assert found.refused == ()
     assert [metric.name for metric in found.metrics] == ["accuracy"]
 

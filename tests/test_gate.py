@@ -220,6 +220,14 @@ def test_a_cell_that_the_run_lacks_is_not_comparable_unless_it_is_not_required()
     assert unknown.verdict == "not comparable"
 
 
+def test_a_regression_beside_what_is_not_comparable_decides() -> None:
+    base, worse = with_flips(1_000, 60, 10)
+    run = run_of(measured(worse))
+    found = judge(run_of(measured(base), measured(base, task="missing")), run, Policy())
+    assert [each.verdict for each in found.cells] == ["regression", "not comparable"]
+    assert (found.verdict, found.exit_code) == ("regression", 1)
+
+
 def test_a_run_without_any_cell_is_not_comparable() -> None:
     assert judge(run_of(), run_of(), Policy()).exit_code == 3
 

@@ -84,8 +84,9 @@ def describe_family(spec: Spec, family: Family) -> str:
     if categories := len(family.rows) - len(whole):
         named = ", ".join(dict.fromkeys(row.breakdown for row in family.rows if row.breakdown))
         parts += f" and {categories:,} categories of them, by {named}"
+    tests = f"{family.tests:,} test{'s' * (family.tests != 1)}"
     return (
-        f"p-values are corrected (Holm) over all {family.tests:,} tests of this ablation: the headline metric of each "
+        f"p-values are corrected (Holm) over all {tests} of this ablation: the headline metric of each "
         f"arm against {spec.reference}, in {parts}."
     )
 

@@ -204,6 +204,9 @@ def _arms(given: object, shared: Mapping[str, str], origin: str) -> tuple[Arm, .
 
 def _arm_of_table(name: str, table: object, shared: Mapping[str, str], origin: str) -> Arm:
     place = f"{origin}: arms.{name}"
+    if not name.strip():
+        message = f"{origin}: expected an arm to have a name, got [arms.{name!r}]"
+        raise UsageError(message)
     if not isinstance(table, dict):
         message = f"{place}: expected a table with a model, got {table!r:.60}"
         raise UsageError(message)

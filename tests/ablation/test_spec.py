@@ -62,6 +62,7 @@ def test_a_spec_comes_back_from_its_json() -> None:
     [
         ({"arms": ["tiny"]}, UsageError, "at least two arms"),
         ({"arms": []}, UsageError, "at least two arms"),
+        ({"arms": {" ": {"model": "a"}, "y": {"model": "b"}}}, UsageError, "expected an arm to have a name"),
         ({"arms": "tiny"}, UsageError, "arms: expected a list of texts"),
         ({"arms": ["tiny", "other", "tiny"]}, UsageError, "each arm once, got tiny twice"),
         ({"arms": {"x": {"model": "a"}, "y": {"model": "a"}}}, UsageError, "arms that differ, got x and y"),
