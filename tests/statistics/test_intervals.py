@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, sem, t
+from statsmodels.regression.linear_model import OLS
 
 from kosmos_eval.statistics.intervals import Estimate, mean_interval
 
@@ -149,6 +150,19 @@ def test_stderr_is_the_usual_one_for_independent_samples_and_grows_with_clusters
     assert alone == pytest.approx(float(sem(values)))
     pairs = mean_interval([value for value in values for _ in range(2)], [str(place // 2) for place in range(80)])
     assert pairs.stderr == pytest.approx(alone)
+
+
+def test_clusters_have_the_stderr_and_the_unbounded_interval_of_statsmodels() -> None:
+    rng = random.Random(13)
+    clusters = [str(rng.randrange(12)) for _ in range(50)]
+    levels = {name: rng.gauss(0, 1) for name in clusters}
+    values = [levels[name] + rng.gauss(5, 1) for name in clusters]
+    fitted = OLS(values, [1.0] * 50).fit(
+        cov_type="cluster", cov_kwds={"groups": [int(name) for name in clusters]}, use_t=True
+    )
+    found = mean_interval(values, clusters, lower=-math.inf, upper=math.inf)
+    assert found.stderr == pytest.approx(float(fitted.bse[0]), rel=1e-12)
+    assert ends(found) == pytest.approx(tuple(fitted.conf_int()[0]), rel=1e-12)
 
 
 def test_a_narrow_spread_gives_a_narrow_interval() -> None:
