@@ -140,8 +140,8 @@ class LmEvalTask(HubSettings):
         return ((f"{repository} {split} row {number}", dict(row)) for number, row in enumerate(rows))
 
     def _sample(self, doc: Row, where: str, key: str, cluster: str) -> LmEvalSample:
-        task = _task(self.recipe, doc)
         try:
+            task = _task(self.recipe, doc)  # lm-eval looks at the first document as it makes the task
             choices = tuple(task.doc_to_choice(doc))
             target = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
         except _UNREADABLE as error:

@@ -274,3 +274,38 @@ def test_a_split_goes_by_the_names_people_use_and_another_is_an_error() -> None:
     assert PIQA().samples("dev", Source("mini")) == PIQA().samples("validation", Source("mini"))
     with pytest.raises(UnknownNameError, match="no split of piqa named 'test'"):
         PIQA().samples("test", Source("mini"))
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "change"),
+    [
+        (COPA(), "val.jsonl", {"question": "why"}),
+        (COPA(), "val.jsonl", {"choice1": ""}),
+        (Winogrande(), "dev.jsonl", {"sentence": "Ann told Bo that she won."}),
+        (HellaSwag(), "hellaswag_val.jsonl", {"endings": ["One.", "Two."], "label": 3}),
+    ],
+)
+def test_a_first_row_that_lm_eval_cannot_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: LmEvalTask, name: str, change: dict[str, object]
+) -> None:
+    monkeypatch.setattr("kosmos_eval.lm_eval_tasks.task._TASKS", {})
+    row = {
+        "premise": "It rained.",
+        "choice1": "Wet.",
+        "choice2": "Dry.",
+        "question": "effect",
+        "label": 1,
+        "sentence": "Ann told Bo that _ won.",
+        "option1": "Ann",
+        "option2": "Bo",
+        "answer": "1",
+        "activity_label": "Rain",
+        "ctx_a": "It rains.",
+        "ctx_b": "",
+        "endings": ["One.", "Two.", "Three.", "Four."],
+    }
+    write(tmp_path / name, {**row, **change})
+    with pytest.raises(DataError, match=rf"^{name}: line 1: (lm-eval's .* cannot read it|expected the right one of 2)"):
+        read(task, tmp_path)
+    write(tmp_path / name, row)
+    assert read(task, tmp_path)[0].target == (0 if isinstance(task, Winogrande) else 1)
