@@ -261,6 +261,9 @@ def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:
         unkept=values["unkept"],
         origin=origin,
     )
+    if not isinstance(measurements.unkept, dict):
+        message = f"{cell.name}: expected reasons by metric, got {measurements.unkept!r:.60}"
+        raise TypeError(message)
     lengths = {len(keys), len(measurements.clusters), *(len(column) for column in measurements.values.values())}
     scored = {len(measurements.measured), *(whole.count for whole in measurements.corpus.values())}
     if len(lengths) > 1 or len(scored) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kosmos_eval.errors import DataError
@@ -11,7 +12,6 @@ from kosmos_eval.writing import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from kosmos_eval.ablation.applying import ModelRun
     from kosmos_eval.ablation.result import Ablation
@@ -68,7 +68,25 @@ def read_ablation(folder: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or values.get("schema") != SCHEMA_VERSION:
         message = f"{path}: expected schema {SCHEMA_VERSION}, got something else; another version wrote this ablation"
         raise DataError(message)
+    runs = values.get("runs")
+    if not (isinstance(values.get("spec"), dict) and isinstance(runs, list) and all(map(_is_run, runs))):
+        message = f"{path}: is damaged: expected a spec, and runs with name, arms, config and what was left out"
+        raise DataError(message)
     return values
+
+
+def _is_run(values: object) -> bool:
+    """Whether plain values are of the form that `ModelRun.from_json` reads."""
+    if not isinstance(values, dict):
+        return False
+    name, arms, config = values.get("name"), values.get("arms"), values.get("config", "")
+    return (
+        isinstance(name, str)
+        and Path(name).name == name  # it is a folder's
+        and isinstance(arms, list)
+        and (config is None or isinstance(config, dict))
+        and isinstance(values.get("left_out"), dict)
+    )
 
 
 def write_reports(ablation: Ablation, plugins: Plugins) -> list[Path]:

@@ -144,6 +144,23 @@ def test_an_unreadable_record_is_named(tmp_path: Path) -> None:
         prepare_resumed(tmp_path, {})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("spec", 3),
+        ("runs", "x"),
+        ("runs", [3]),
+        ("runs", [{"name": "a"}]),
+        ("runs", [{"name": "../a", "arms": [], "config": None, "left_out": {}}]),
+    ],
+)
+def test_a_damaged_record_is_named(made: Made, tmp_path: Path, key: str, value: object) -> None:
+    written = json.loads((made.ablation.folder / "ablation.json").read_text(encoding="utf-8"))
+    (tmp_path / "ablation.json").write_text(json.dumps({**written, key: value}), encoding="utf-8")
+    with pytest.raises(DataError, match="is damaged"):
+        prepare_resumed(tmp_path, {})
+
+
 def test_a_folder_that_is_taken_is_refused_before_anything_is_done(made: Made, tmp_path: Path) -> None:
     spec = parse_spec(made.asked, "here")
     with pytest.raises(RunRefusedError, match="holds an ablation already; resume it with --resume"):

@@ -235,6 +235,8 @@ def test_samples_that_are_missing_or_damaged_are_one_line(kosmos_eval: Command, 
         (lambda values: values["cells"][0]["cell"].update(shots="x", later=1), "is damaged"),
         (lambda values: values["cells"][0]["cell"]["metrics"][0].update(lower=0.5), "from 0.5 to 1.0, got 0.0"),
         (lambda values: values.update(memory="much"), "is damaged"),
+        (lambda values: values["cells"][0].update(unkept=None), "is damaged"),
+        (lambda values: values["cells"].append(values["cells"][0]), "expected each cell once"),
         (lambda values: values["cells"][0].update(speed="fast"), "is damaged"),
     ],
 )
