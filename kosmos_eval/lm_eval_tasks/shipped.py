@@ -55,11 +55,14 @@ class ShippedFiles:
 
     def index(self, name: str) -> Mapping[str, Any]:
         """Return lm-eval's index of the files that may say what a name stands for; of others it may hold a part."""
+        paths = list(self._saying(name))
+        if not paths:
+            return {}
         from lm_eval.tasks._index import TaskIndex  # noqa: PLC0415  lm-eval takes seconds to import
         from lm_eval.tasks._yaml_loader import load_yaml  # noqa: PLC0415  as above
 
         found: dict[str, Any] = {}
-        for path in self._saying(name):
+        for path in paths:
             try:
                 TaskIndex.process_cfg(load_yaml(path, resolve_func=False), path, found)
             except Exception:  # noqa: BLE001, S112  lm-eval passes over what it cannot read, too
