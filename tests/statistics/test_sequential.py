@@ -59,7 +59,7 @@ def test_it_holds_under_continuous_looking_where_an_interval_at_every_look_does_
         sequential += any(not low <= 0 <= high for low, high in looks(order, ConfidenceSequence([1] * 100)))
         values, sizes = np.array(order)[:, 0], np.arange(1, 101)
         means, squares = np.cumsum(values) / sizes, np.cumsum(values**2) / sizes
-        naive += (np.abs(means) > 1.96 * np.sqrt((squares - means**2) / sizes))[10:90].any()
+        naive += bool((np.abs(means) > 1.96 * np.sqrt((squares - means**2) / sizes))[10:90].any())
     assert sequential <= 2
     assert naive >= 6
 

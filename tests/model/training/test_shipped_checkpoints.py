@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kosmos_eval.microworld.commonsense import kinds
 from kosmos_eval.model import training
 from kosmos_eval.model.checkpoint import fingerprint, load_kosmos
-from kosmos_eval.microworld.commonsense import kinds
 from kosmos_eval.model.config import KOSMOS_TINY
 from kosmos_eval.model.specs import EMBEDDED, embedded_folder
 from kosmos_eval.model.training.exam import Mark, examine, perplexity
