@@ -76,7 +76,7 @@ def unlike(
 
 def _cure(name: str) -> str:
     points = [point for point, lifted in _LIFTED.items() if name == f"the {point}" and name in lifted]
-    return f" (--point {points[0]} compares them all the same)" if points else ""
+    return f" (kosmos-eval compare --point {points[0]} compares them all the same)" if points else ""
 
 
 def _of_cells(base: Measurements, other: Measurements) -> Iterator[tuple[str, str]]:

@@ -142,9 +142,8 @@ def test_unlike_cells_are_refused_by_name_unless_that_is_the_point(case: str) ->
 
 def test_reasons_name_what_differs_and_the_cure() -> None:
     found = compare_cells(BASE, measured(settings={"prompt": "long", "new": 1}))
-    assert found.reasons == (
-        'the settings: prompt "short" and "long"; new not there and 1 (--point settings compares them all the same)',
-    )
+    cure = "(kosmos-eval compare --point settings compares them all the same)"
+    assert found.reasons == (f'the settings: prompt "short" and "long"; new not there and 1 {cure}',)
     found = compare_cells(BASE, measured(contents=("content a", "x", "y", "content d")))
     assert found.reasons[0].startswith("the data: 2 of 4 common samples have another content, the first is 'b'")
 

@@ -206,6 +206,7 @@ def test_another_prompt_or_scorer_is_not_comparable(what: str) -> None:
     found = judge(run_of(measured(values)), run_of(run), Policy())
     assert (found.verdict, found.exit_code) == ("not comparable", 3)
     assert what in only(found).reasons[0]
+    assert f"(kosmos-eval compare --point {what} compares" in only(found).reasons[0]  # the gate itself has no such flag
 
 
 def test_a_cell_that_the_run_lacks_is_not_comparable_unless_it_is_not_required() -> None:

@@ -88,7 +88,10 @@ def test_unlike_runs_end_with_3_and_the_reason(kosmos_eval: Command, finished_ru
     (better / "results.json").write_text(json.dumps(results), encoding="utf-8")
     ended = kosmos_eval("compare", finished_run, better)
     assert ended.code == 3
-    assert "not comparable: the settings: size 40 and 41 (--point settings compares them all the same)" in ended.out
+    assert (
+        "not comparable: the settings: size 40 and 41 (kosmos-eval compare --point settings compares them all the same)"
+        in ended.out
+    )
     assert kosmos_eval("compare", finished_run, better, "--point", "settings").code == 0
 
 
