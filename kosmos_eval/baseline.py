@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kosmos_eval.corpus import Floats
+    from kosmos_eval.gate_policy import Policy
     from kosmos_eval.record import RunRecord
 
 KIND = "kosmos-eval baseline"
@@ -69,12 +70,14 @@ class MeasuredRun:
         origin: model, weights and settings.
         cells: in the run's order.
         memory: most that the model took, in bytes; `None` where it was not recorded.
+        sequential: whether a gate followed the run while it was asked, with a part of its policy's error.
     """
 
     path: Path
     origin: Origin
     cells: tuple[MeasuredCell, ...]
     memory: float | None = None
+    sequential: bool = False
 
 
 def measure_run(record: RunRecord) -> MeasuredRun:
@@ -95,7 +98,8 @@ def measure_run(record: RunRecord) -> MeasuredRun:
         measurements = read_measurements(record, cell)
         cells.append(MeasuredCell(measurements, answers_digest(measurements), speeds.get(cell.name)))
     origin = cells[0].measurements.origin if cells else Origin(str(record.folder))
-    return MeasuredRun(record.folder, origin, tuple(cells), memory)
+    followed = record.run.get("config", {}).get("gate") is not None
+    return MeasuredRun(record.folder, origin, tuple(cells), memory, followed)
 
 
 def _speed(timing: Mapping[str, float] | None) -> float | None:
@@ -109,6 +113,16 @@ def answers_digest(measurements: Measurements) -> str:
     """Return the SHA-256 of the samples' keys and answers, in the order of the keys."""
     pairs = sorted(zip(measurements.keys, measurements.answers, strict=True), key=lambda pair: pair[0])
     return digest_lines(json.dumps(pair) for pair in pairs)
+
+
+def gate_digest(base: MeasuredRun, policy: Policy) -> str:
+    """Return the SHA-256 of what a gate's verdict depends on, besides the run."""
+    lines = [json.dumps(policy.model_dump(mode="json"), sort_keys=True)]
+    for each in base.cells:
+        found = each.measurements
+        if not found.cell.control:
+            lines.append(json.dumps([found.cell.name, each.answers, found.keys, plain(found.values)], sort_keys=True))
+    return digest_lines(lines)
 
 
 def _check(measurements: Measurements, path: Path) -> None:
@@ -173,6 +187,7 @@ def _to_json(run: MeasuredRun) -> dict[str, Any]:
         "schema": SCHEMA_VERSION,
         "origin": plain(replace(run.origin, run="")),  # the folder's name would change the bytes
         "memory": run.memory,
+        **({"sequential": True} if run.sequential else {}),
         "cells": [_cell_to_json(each) for each in run.cells],
     }
 
@@ -235,7 +250,7 @@ def read_baseline(path: Path) -> MeasuredRun:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, zlib.error, binascii.Error) as error:
         message = f"{path}: is damaged ({type(error).__name__}: {error}); make it anew with: kosmos-eval baseline save"
         raise DataError(message) from error
-    return MeasuredRun(path, origin, cells, memory)
+    return MeasuredRun(path, origin, cells, memory, bool(values.get("sequential")))
 
 
 def _cell_from_json(values: Mapping[str, Any], origin: Origin) -> MeasuredCell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -33,6 +34,8 @@ class RunConfig(BaseModel):
         trials: how often a few-shot task is asked, each time with other exemplars.
         trial_seeds: of the trials' exemplars, one a trial; `None` takes `seed`, `seed + 1`, ...
         controls: names of input controls (`kosmos_eval.controls`); each asks every task that it applies to once more.
+        gate: policy of the gate that follows the run and stops a task when its verdict is certain; with `baseline`.
+        baseline: run folder or baseline file that the gate holds the run against.
         settings: name of a task, or of a part of it, to settings.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: of the weights and activations.
@@ -55,6 +58,8 @@ class RunConfig(BaseModel):
     trials: int = Field(default=1, ge=1)
     trial_seeds: tuple[int, ...] | None = None
     controls: tuple[str, ...] = ()
+    gate: str | None = None
+    baseline: str | None = None
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -97,6 +102,22 @@ class RunConfig(BaseModel):
     def _known_controls(cls, controls: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(parse_control(each).name for each in controls)
 
+    @field_validator("gate", "baseline", mode="after")
+    @classmethod
+    def _from_any_folder(cls, path: str | None) -> str | None:
+        return None if path is None else os.path.abspath(path)  # noqa: PTH100  Path.resolve would follow links
+
+    @field_validator("baseline", mode="after")
+    @classmethod
+    def _a_gate_with_its_baseline(cls, baseline: str | None, known: ValidationInfo) -> str | None:
+        if (baseline is None) != (known.data.get("gate") is None):
+            message = "expected a gate's policy and a baseline together (--gate FILE --baseline BASE)"
+            raise ValueError(message)
+        if baseline is not None and known.data.get("controls"):
+            message = "expected no input controls in a run that a gate follows; ask them in a run of their own"
+            raise ValueError(message)
+        return baseline
+
     @field_validator("tasks", "shots", "controls", mode="after")
     @classmethod
     def _once_each(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -121,6 +142,8 @@ IDENTITY = (
     "trials",
     "trial_seeds",
     "controls",
+    "gate",
+    "baseline",
     "settings",
     "dtype",
 )

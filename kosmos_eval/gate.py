@@ -14,25 +14,25 @@ each of the tests has to succeed.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kosmos_eval.baseline import alike
+from kosmos_eval.baseline import alike, gate_digest
 from kosmos_eval.compare import compare_cells
-from kosmos_eval.errors import UnknownNameError
-from kosmos_eval.gate_policy import fits
+from kosmos_eval.gate_policy import fits, gated_metrics
+from kosmos_eval.statistics.certainty import fixed_error
 from kosmos_eval.statistics.multiple import holm
 from kosmos_eval.statistics.power import detectable_difference, samples_needed
+from kosmos_eval.table import stopped_text
 from kosmos_eval.verdicts import EXIT_CODES, CellVerdict, GateResult, LimitVerdict, MetricVerdict, gravest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from kosmos_eval.baseline import MeasuredCell, MeasuredRun
     from kosmos_eval.compare import CellComparison, MetricComparison
     from kosmos_eval.gate_policy import CellRules, Policy
-    from kosmos_eval.record import MetricResult
-    from kosmos_eval.verdicts import Verdict
+    from kosmos_eval.verdicts import Stopped, Verdict
 
 _CHOSEN: dict[str, Verdict] = {"pass": "pass", "fail": "regression", "inconclusive": "inconclusive"}
 _FEWEST = 2
@@ -53,9 +53,14 @@ def judge(base: MeasuredRun, run: MeasuredRun, policy: Policy) -> GateResult:
         UnknownNameError: the policy names a task or metric that there is not.
         UsageError: the policy names no tolerance for a metric that is no percentage.
     """
+    stated = policy.error
+    if run.sequential:  # looking all along has taken a part
+        digest, policy = gate_digest(base, policy), policy.model_copy(update={"error": fixed_error(stated)})
+    else:
+        digest = ""
     held, judged = _by_name(base), _by_name(run)
     policy.check_names(each.measurements.cell for each in (*held.values(), *judged.values()))
-    pairs = [_Pair.of(each, judged[name], policy) for name, each in held.items() if name in judged]
+    pairs = [_Pair.of(each, judged[name], policy, digest) for name, each in held.items() if name in judged]
     adjusted = iter(holm([test.worse for pair in pairs for test in pair.tests]))
     tests = sum(test.worse is not None for pair in pairs for test in pair.tests)
     found = {pair.name: pair.verdict(policy, [next(adjusted) for _ in pair.tests], tests) for pair in pairs}
@@ -74,7 +79,7 @@ def judge(base: MeasuredRun, run: MeasuredRun, policy: Policy) -> GateResult:
     verdict = gravest([*(cell.verdict for cell in cells), *([memory.verdict] if memory else [])])
     code = EXIT_CODES[_CHOSEN[policy.inconclusive] if verdict == "inconclusive" else verdict]
     return GateResult(
-        verdict, code, cells, str(base.path), str(run.path), policy.error, policy.power, memory, tuple(left_out)
+        verdict, code, cells, str(base.path), str(run.path), stated, policy.power, memory, tuple(left_out)
     )
 
 
@@ -90,14 +95,17 @@ class _Test:
     Attributes:
         found: the comparison.
         tolerance: in the metric's unit.
-        worse: one-sided p-value of a fall; `None` without a test.
+        worse: one-sided p-value of a fall; `None` without a test. Of a metric whose verdict was certain early it is
+            what Holm's correction of the others needs: 0 of a regression, else 1.
         low: lower bound of the change for the better; `None` without one.
+        certain: the verdict that was certain early; `None` where the run was asked to its end.
     """
 
     found: MetricComparison
     tolerance: float
     worse: float | None
     low: float | None
+    certain: str | None = None
 
     @classmethod
     def of(cls, found: MetricComparison, tolerance: float) -> _Test:
@@ -108,6 +116,11 @@ class _Test:
             worse = worse / 2 if change < 0 else 1 - worse / 2 if change > 0 else 1.0
         low, high = difference.low, difference.high
         return cls(found, tolerance, worse, low if up else None if high is None else -high)
+
+    def settled(self, stopped: Stopped) -> _Test:
+        """Return the test of a cell that was stopped: its own would be biased by when that was."""
+        certain = stopped.verdicts.get(self.found.name, "")
+        return replace(self, worse=0.0 if certain == "regression" else 1.0, low=None, certain=certain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +136,16 @@ class _Pair:
     reasons: tuple[str, ...]
 
     @classmethod
-    def of(cls, base: MeasuredCell, run: MeasuredCell, policy: Policy) -> _Pair:
-        cell = base.measurements.cell
+    def of(cls, base: MeasuredCell, run: MeasuredCell, policy: Policy, digest: str) -> _Pair:
+        cell, stopped = base.measurements.cell, run.measurements.cell.stopped
         rules = policy.of(cell)
-        metrics = [_metric(name, cell.metrics) for name in rules.metrics] or list(cell.metrics[:1])
-        tolerances = {metric.name: rules.tolerance_of(metric) for metric in metrics}
+        tolerances = {metric.name: rules.tolerance_of(metric) for metric in gated_metrics(policy, cell)}
         found = compare_cells(*alike(base.measurements, run.measurements), confidence=1 - 2 * policy.error)
         if found.refused:
             return cls(cell.name, base, run, rules, found, (), found.reasons or found.refused)
+        if stopped is not None and run.measurements.cell.fingerprints.get("gate") != digest:
+            why = "stopped early by a gate of another policy or baseline, and so over too few samples; run it whole"
+            return cls(cell.name, base, run, rules, found, (), (why,))
         compared = {each.name: each for each in found.metrics}
         reasons = [
             f"{name}: {found.missing.get(name, 'not in the run')}" for name in tolerances if name not in compared
@@ -141,6 +156,8 @@ class _Pair:
             if name in compared and (reason := _undefined(compared[name])) is not None
         ]
         tests = () if reasons else tuple(_Test.of(compared[name], points) for name, points in tolerances.items())
+        if stopped is not None:
+            tests = tuple(test.settled(stopped) for test in tests)
         return cls(cell.name, base, run, rules, found, tests, tuple(reasons))
 
     @property
@@ -160,6 +177,8 @@ class _Pair:
             _decide(test, p_value, tests, self, policy) for test, p_value in zip(self.tests, adjusted, strict=True)
         )
         all_of_it: list[MetricVerdict | LimitVerdict] = [*metrics, *limits]
+        verdicts: list[Verdict] = [each.verdict for each in all_of_it]
+        verdict = gravest(verdicts if metrics else [*verdicts, "not comparable"])
         reasons = [*self.reasons]
         reasons += [f"{each.name}: {each.reason}" for each in all_of_it if each.verdict != "pass"]
         reasons += [
@@ -167,19 +186,12 @@ class _Pair:
             for test in self.tests
             if test.found.own_values
         ]
-        if self.found.only_base or self.found.only_other:
+        if (stopped := self.run.measurements.cell.stopped) is not None:
+            if verdict == "pass":
+                reasons.append(f"stopped: {stopped_text(stopped, self.run.measurements.cell.samples)}")
+        elif self.found.only_base or self.found.only_other:
             reasons.append(_uncommon(self.found))
-        verdicts: list[Verdict] = [each.verdict for each in all_of_it]
-        verdict = gravest(verdicts if metrics else [*verdicts, "not comparable"])
         return CellVerdict(self.name, verdict, tuple(reasons), metrics, limits)
-
-
-def _metric(name: str, metrics: Iterable[MetricResult]) -> MetricResult:
-    known = {metric.name: metric for metric in metrics}
-    if name not in known:
-        kind = "metric of the gate's policy"
-        raise UnknownNameError(kind, name, known)
-    return known[name]
 
 
 def _undefined(found: MetricComparison) -> str | None:
@@ -212,7 +224,10 @@ def _decide(test: _Test, p_value: float | None, tests: int, pair: _Pair, policy:
     found, difference = test.found, test.found.difference
     needed = None
     verdict: Verdict
-    if pair.identical:
+    if test.certain is not None:
+        verdict, reason = _stopped_verdict(test.certain, pair)
+        difference, p_value = replace(difference, low=None, high=None), None
+    elif pair.identical:
         verdict, reason = "pass", "no answer changed"
     elif test.low is not None and test.low > -test.tolerance and difference.count >= pair.rules.min_samples:
         verdict, reason = "pass", "not worse by the tolerance"
@@ -242,10 +257,22 @@ def _decide(test: _Test, p_value: float | None, tests: int, pair: _Pair, policy:
     )
 
 
+def _stopped_verdict(certain: str, pair: _Pair) -> tuple[Verdict, str]:
+    """Return a metric's verdict, and the reason, in a cell that was stopped early."""
+    cell = pair.run.measurements.cell
+    assert cell.stopped is not None
+    after = f"after {cell.samples:,} of {cell.stopped.planned:,} samples"
+    if certain == "regression":
+        return "regression", f"certain {after}, where the run was stopped"
+    if certain == "pass":
+        return "pass", f"certain {after}"
+    return "inconclusive", f"open {after}, where the run was stopped for another metric"
+
+
 def _detectable(test: _Test, tests: int, policy: Policy) -> float | None:
     """Return the smallest loss that is called a regression with the policy's power, if every other test is sound."""
     difference = test.found.difference
-    if difference.stderr is None or difference.clusters < _FEWEST:
+    if test.certain is not None or difference.stderr is None or difference.clusters < _FEWEST:
         return None
     alpha = policy.error / max(1, tests)
     seen = detectable_difference(

@@ -152,6 +152,20 @@ class Policy(TaskRules):
                     raise UnknownNameError(kind, metric, metrics)
 
 
+def gated_metrics(policy: Policy, cell: CellResult) -> list[MetricResult]:
+    """Return a cell's gated metrics: those that the policy names, or the headline.
+
+    Raises:
+        UnknownNameError: the policy names one that there is not.
+    """
+    known = {metric.name: metric for metric in cell.metrics}
+    for name in (names := policy.of(cell).metrics):
+        if name not in known:
+            kind = "metric of the gate's policy"
+            raise UnknownNameError(kind, name, known)
+    return [known[name] for name in names] or list(cell.metrics[:1])
+
+
 def fits(name: str, cell: CellResult) -> bool:
     """Whether a name or glob means a cell: `vqav2`, `vqav2@mini`, `vqav2@mini|4`, `vqav2*`, `*|4`."""
     return any(fnmatchcase(each, name) for each in _names(cell))

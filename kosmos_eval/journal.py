@@ -11,7 +11,7 @@ import json
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kosmos_eval.errors import DataError
 from kosmos_eval.request import Failed, Response, response_from_json, response_to_json
@@ -123,6 +123,14 @@ class Journal:
 
 def _to_json(recorded: Recorded) -> list[object]:
     return [recorded.request, response_to_json(recorded.response)]
+
+
+class Answers(Protocol):
+    """What holds the answers of units."""
+
+    def unit(self, unit: str) -> Mapping[str, Sequence[Recorded]]:
+        """Return a unit's answers: sample key to its exchanges in order."""
+        ...
 
 
 class JournalReader:

@@ -13,7 +13,6 @@ Planning reads every sample and builds every first prompt; what could stop the r
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,11 +23,13 @@ from kosmos_eval.data.source import Source
 from kosmos_eval.errors import DataError, UsageError
 from kosmos_eval.exemplars import ExemplarPool
 from kosmos_eval.fingerprint import digest_lines, scorer_fingerprint
+from kosmos_eval.model_names import find_model
 from kosmos_eval.preflight import check_requirements
 from kosmos_eval.request import request_digest
 from kosmos_eval.selection import select
 from kosmos_eval.subset import choose, unique
 from kosmos_eval.trials import cell_name
+from kosmos_eval.watched import in_random_order
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -40,9 +41,7 @@ if TYPE_CHECKING:
     from kosmos_eval.prompt import Image
     from kosmos_eval.request import Request, Response
     from kosmos_eval.task import Sample, Task
-
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-"""What may be a checkpoint on the Hub: an owner and a name."""
+    from kosmos_eval.watched import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,7 @@ class Cell:
         main: the cell that a control is of, with the same samples and exemplars; `None` without a control.
         others: what a control draws pictures or answers from.
         nearest: the samples' most similar exemplars, which `rices` chooses; made by `rices.py`.
+        watched: how a gate follows it while it is asked; `None` where it is asked to its end.
     """
 
     task: Task[Any, Any]
@@ -119,6 +119,7 @@ class Cell:
     main: Cell | None = field(default=None, repr=False)
     others: Sequence[Sample] = field(default=(), repr=False)
     nearest: Nearest = field(default_factory=dict, repr=False)
+    watched: Watched | None = field(default=None, repr=False)
     _drawn: dict[str, tuple[Sample, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -219,12 +220,16 @@ class Cell:
             ),
             "prompts": self.first_requests.digest,
             "scorer": scorer_fingerprint(type(self.task)),
+            **({"gate": self.watched.gate} if self.watched else {}),
         }
 
     def units(self) -> Iterator[Unit]:
         """Cut the cell into units; those of a control hold the same samples as those of the cell that it controls."""
         main = self.main or self
-        for number, keys in enumerate(cut(main.samples.values(), main.first_requests.tokens)):
+        samples: Iterable[Sample] = main.samples.values()
+        if self.watched is not None:
+            samples = in_random_order(samples, f"{self.config.seed}|{self.task.name}")
+        for number, keys in enumerate(cut(samples, main.first_requests.tokens)):
             together = "" if main is self else f"{main.name}/{number:05d}"
             yield Unit(f"{self.name}/{number:05d}", self.name, keys, together)
 
@@ -276,23 +281,6 @@ class Plan:
         return {cell.name: dict(cell.fingerprints) for cell in self.cells}
 
 
-def find_model(name: str, arguments: Mapping[str, str], plugins: Plugins) -> tuple[ModelSpec, dict[str, str]]:
-    """Return the model that `--model` names, and its arguments.
-
-    What is no plugin's name but a folder on disk, or looks like a checkpoint on the Hub (`owner/name`), is read by the
-    `kosmos` model: its place joins the arguments.
-
-    Raises:
-        UnknownNameError: there is neither a model nor a folder of that name.
-    """
-    if name not in plugins.names("model"):
-        folder = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111  Path would swallow a trailing slash
-        checkpoint = folder if os.path.isdir(folder) else name if HUB_ID.fullmatch(name) else None  # noqa: PTH112  as above
-        if checkpoint:
-            return plugins.model("kosmos"), {**arguments, "pretrained": checkpoint}
-    return plugins.model(name), dict(arguments)
-
-
 def resolve_model(config: RunConfig, plugins: Plugins) -> tuple[ModelSpec, RunConfig]:
     """Return the model that the configuration names, and the configuration with its data source settled.
 
@@ -333,6 +321,10 @@ def make_plan(config: RunConfig, plugins: Plugins) -> Plan:
         check_requirements(task, source_of(task, source))
     named = zip(parts, made, strict=True)
     cells = tuple(cell for part, task in named for cell in _cells(part.name, task, source_of(task, source), config))
+    if config.gate is not None:
+        from kosmos_eval.watching import watch  # noqa: PLC0415  reads results, which needs what plans are made of
+
+        cells = watch(cells, config)
     plan = Plan(config, spec, cells)
     for control in config.controls:
         if not any(cell.control == control for cell in cells):

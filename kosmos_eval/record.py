@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kosmos_eval.errors import DataError
 from kosmos_eval.fields import check_fields
 from kosmos_eval.trials import cell_name, gather_trials
+from kosmos_eval.verdicts import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -144,6 +145,7 @@ class CellResult:
         trial: which of the exemplars' draws this is, from 0.
         exemplar_seed: of that draw; `None` for zero shots, and in records of before there were trials.
         control: name of the input control it was asked under (`kosmos_eval.controls`), `image=none`; empty without.
+        stopped: the verdict that became certain before its end; `None` where it was asked to its end.
     """
 
     task: str
@@ -164,6 +166,7 @@ class CellResult:
     trial: int = 0
     exemplar_seed: int | None = None
     control: str = ""
+    stopped: Stopped | None = None
 
     @property
     def name(self) -> str:
@@ -370,9 +373,15 @@ def cell_from_json(values: Mapping[str, Any]) -> CellResult:
     }
     metrics = tuple(MetricResult(**metric) for metric in values["metrics"])
     margins = None if values.get("margins") is None else MarginSummary(**values["margins"])
+    stopped = None if values.get("stopped") is None else Stopped(**values["stopped"])
     read = {"metrics": metrics, "groups": groups, "shown": tuple(values["shown"]), "margins": margins}
-    cell = CellResult(**{**values, **read})
-    for each in (cell, *metrics, *(metric for named in groups.values() for metric in named.values())):
+    cell = CellResult(**{**values, **read, "stopped": stopped})
+    for each in (
+        cell,
+        *filter(None, [stopped]),
+        *metrics,
+        *(one for named in groups.values() for one in named.values()),
+    ):
         try:
             check_fields(each)
         except TypeError as error:

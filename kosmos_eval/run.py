@@ -33,11 +33,13 @@ from kosmos_eval.run_folder import default_folder, open_folder, read_nearest, re
 from kosmos_eval.selection import select
 from kosmos_eval.task import Traced
 from kosmos_eval.vector_cache import tell
+from kosmos_eval.watched import wanted
 from kosmos_eval.writing import write_json, write_results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from kosmos_eval.plan import Unit
     from kosmos_eval.progress import Progress
 
 
@@ -73,6 +75,9 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     weights = plan.model.fingerprint(model_options(plan.config))
     plan = rank_exemplars(plan, weights)
     preflight(plan, folder)
+    for cell in plan.cells if plan.config.gate is not None else ():
+        if cell.watched is None:
+            tell(f"{cell.name} is asked to its end: the gate can tell no sooner")
     for control in plan.config.controls:
         for label, reason in plan.uncontrolled(control).items():
             tell(f"{label} is not asked under {control}: {reason}")
@@ -203,19 +208,20 @@ def execute(prepared: Prepared, *, processes: int = 1, progress: Progress | None
 
 def ask_all(prepared: Prepared, launch: Launch, progress: Progress | None) -> None:
     """Have every unit asked that no journal holds yet, and those anew that hold a failed sample."""
-    units = prepared.plan.units
+    units: Sequence[Unit] = prepared.plan.units
     journal = JournalReader(prepared.folder / "journal")
     journal.forget_failures([unit.id for unit in bundle] for bundle in prepared.plan.bundles if len(bundle) > 1)
     if progress is not None:
         progress.begin(units, journal, launch.watch)
     try:
         done = journal.timings()
-        if any(unit.id not in done for unit in units):
+        if any(unit.id not in done for unit in wanted(prepared.plan, units, journal, done)):
             launch.run(prepared.plan)
     finally:
         if progress is not None:
             progress.end()
     done = journal.timings()
+    units = wanted(prepared.plan, units, journal, done)
     if missing := sum(unit.id not in done for unit in units):
         cure = f"finish them with: kosmos-eval run --resume {prepared.folder}"
         message = f"{missing} of {len(units)} units were not answered; {cure}"
@@ -240,7 +246,7 @@ def finish(prepared: Prepared) -> RunRecord:
 def _timings(plan: Plan, journal: JournalReader) -> dict[str, dict[str, float]]:
     done = journal.timings()
     timings: dict[str, dict[str, float]] = {}
-    for unit in plan.units:
+    for unit in (unit for unit in plan.units if unit.id in done):
         cell = timings.setdefault(unit.cell, {"samples": 0, "requests": 0, "seconds": 0.0})
         cell["samples"] += done[unit.id].samples
         cell["requests"] += done[unit.id].requests

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kosmos_eval.ask import Replayed
-    from kosmos_eval.journal import JournalReader
+    from kosmos_eval.journal import Answers, JournalReader
     from kosmos_eval.plan import Cell, Unit
     from kosmos_eval.request import Failed, Request, Response
     from kosmos_eval.task import Metric, Sample
+    from kosmos_eval.verdicts import Stopped
 
 SHOWN_SAMPLES = 60
 
@@ -42,7 +43,7 @@ class Scored:
 
 
 def score_cell(
-    cell: Cell, units: Iterable[Unit], journal: JournalReader, corpus: CorpusResults | None = None
+    cell: Cell, units: Iterable[Unit], journal: Answers, corpus: CorpusResults | None = None
 ) -> Iterator[Scored]:
     """Yield every sample of a cell, scored unless it failed, in the plan's order; one unit is in memory at a time.
 
@@ -82,7 +83,7 @@ def score_whole(cell: Cell, units: Iterable[Unit], journal: JournalReader) -> Co
 
 
 def _replayed(
-    cell: Cell, units: Iterable[Unit], journal: JournalReader
+    cell: Cell, units: Iterable[Unit], journal: Answers
 ) -> Iterator[tuple[Sample, tuple[Sample, ...], Replayed, SampleScore]]:
     for unit in units:
         answers = journal.unit(unit.id)
@@ -172,6 +173,7 @@ class Tally:
         unparsed, truncated, unlabelled, failed: counts; a failed sample is in none of the others but unlabelled.
         failures: keys of the first failed samples, with the reason.
         groups: breakdown and category to the tally of that category.
+        asked: all samples.
     """
 
     metrics: tuple[Metric, ...]
@@ -185,6 +187,7 @@ class Tally:
     failed: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     groups: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    asked: int = 0
 
     def add(self, scored: Scored) -> None:
         """Count a sample, for the whole and for each of its categories."""
@@ -194,6 +197,7 @@ class Tally:
 
     def count(self, scored: Scored) -> None:
         """Count a sample for the whole only."""
+        self.asked += 1
         if scored.record.failed is not None:
             self.failed += 1
             self.unlabelled += not scored.sample.labelled
@@ -259,7 +263,13 @@ def _finite(bound: float) -> float | None:
     return bound if math.isfinite(bound) else None
 
 
-def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusResults | None = None) -> CellResult:
+def summarise(
+    cell: Cell,
+    tally: Tally,
+    shown: tuple[str, ...],
+    corpus: CorpusResults | None = None,
+    stopped: Stopped | None = None,
+) -> CellResult:
     """Return a cell's results from its tally, with the keys of the samples that reports show.
 
     Args:
@@ -267,10 +277,11 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusRe
         tally: of its samples.
         shown: keys of samples.
         corpus: what its corpus metrics came to.
+        stopped: why a gate ended it early; `None` if it did not.
     """
     corpus = corpus or CorpusResults()
     headline = cell.task.metrics[0]
-    population = _population(cell, tally)
+    population = _population(cell, tally) if stopped is None else None  # when to stop was no draw
     groups: dict[str, dict[str, MetricResult]] = {}
     for (breakdown, category), part in sorted(tally.groups.items()):
         measured = corpus.groups.get((breakdown, category))
@@ -282,7 +293,7 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusRe
         split=cell.task.split,
         metrics=tuple(tally.result(each, corpus.whole.get(each.name), population) for each in cell.task.metrics),
         groups=groups,
-        samples=len(cell.samples),
+        samples=tally.asked if stopped else len(cell.samples),
         total=cell.total,
         unlabelled=tally.unlabelled,
         settings=asdict(cell.task),  # type: ignore[call-overload]  # a task is a dataclass: plugins.py checks it
@@ -294,6 +305,7 @@ def summarise(cell: Cell, tally: Tally, shown: tuple[str, ...], corpus: CorpusRe
         trial=cell.trial,
         exemplar_seed=cell.exemplar_seed,
         control=cell.control,
+        stopped=stopped,
     )
 
 

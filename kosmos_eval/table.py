@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kosmos_eval.control_differences import Changes
     from kosmos_eval.record import CellResult, MetricResult
     from kosmos_eval.trials import Spread
+    from kosmos_eval.verdicts import Stopped
 
 
 class InPercent(Protocol):
@@ -147,8 +148,15 @@ def is_stand_in(cell: CellResult) -> bool:
 
 
 def subset_note(cell: CellResult) -> str:
-    """Return `subset: 100 of 214,354 samples`; empty when every sample of the split was asked."""
+    """Return `subset: 100 of 214,354 samples`, or how a gate ended it; empty when the whole split was asked."""
+    if cell.stopped is not None:
+        return f"stopped: {stopped_text(cell.stopped, cell.samples)}"
     return f"subset: {cell.samples:,} of {cell.total:,} samples" if cell.subset else ""
+
+
+def stopped_text(stopped: Stopped, samples: int) -> str:
+    """Return `regression certain after 320 of 1,000 samples`."""
+    return f"{stopped.verdict} certain after {samples:,} of {stopped.planned:,} samples"
 
 
 def failed_note(cell: CellResult) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Verdict = Literal["pass", "regression", "inconclusive", "not comparable"]
 
@@ -17,6 +17,21 @@ _GRAVITY: tuple[Verdict, ...] = ("pass", "inconclusive", "not comparable", "regr
 def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the gravest of some verdicts; nothing at all is not comparable."""
     return max(verdicts, key=_GRAVITY.index, default="not comparable")
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a gate ended a cell before all its samples were asked.
+
+    Attributes:
+        verdict: `pass` or `regression`.
+        verdicts: name of each gated metric to its own; empty where that was still open.
+        planned: samples that the run was to ask.
+    """
+
+    verdict: str
+    verdicts: Mapping[str, str]
+    planned: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from kosmos_eval.record import SAMPLES_KEY, SAMPLES_VERSION, SCHEMA_VERSION, fil
 from kosmos_eval.scoring import Showcase, Tally, group_by_cell, outermost, plain, score_cell, score_whole, summarise
 from kosmos_eval.task import Submits
 from kosmos_eval.trials import gather_trials
+from kosmos_eval.watched import settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,7 +80,7 @@ def write_results(
 
     Args:
         plan: of the run.
-        units: all of the plan's units; each must be in the journal.
+        units: all of the plan's units; each must be in the journal, but for those after a cell was stopped.
         journal: with the responses.
         folder: of the run.
         weights: the model's fingerprint.
@@ -98,6 +99,7 @@ def write_results(
 
 
 def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folder: Path) -> CellResult:
+    units, stopped = settle(cell, units, journal)
     corpus = score_whole(cell, units, journal)
     tally, showcase = Tally(cell.task.metrics), Showcase(corpus.guide(cell.task.metrics))
     unlabelled: list[tuple[Sample, Score]] = []
@@ -118,9 +120,9 @@ def _write_cell(cell: Cell, units: Sequence[Unit], journal: JournalReader, folde
             if not scored.sample.labelled:
                 unlabelled.append((scored.sample, scored.score))
                 sealed &= scored.record.failed is None
-    if unlabelled and sealed and not cell.control and isinstance(cell.task, Submits):
+    if unlabelled and sealed and not stopped and not cell.control and isinstance(cell.task, Submits):
         cell.task.submission(unlabelled, folder / "submissions" / stem)
-    return summarise(cell, tally, showcase.keys(), corpus)
+    return summarise(cell, tally, showcase.keys(), corpus, stopped)
 
 
 def _kept(cell: Cell, corpus: CorpusResults) -> dict[str, KeptSamples]:
@@ -249,10 +251,12 @@ def _results_json(plan: Plan, results: Sequence[CellResult], weights: str) -> di
 
 
 def _cell_json(cell: CellResult) -> dict[str, Any]:
-    """Return a cell whole; a run without controls is written as it was before there were any."""
+    """Return a cell whole; a run without controls or a gate is written as it was before there were any."""
     values: dict[str, Any] = plain(cell)
     if not cell.control:
         del values["control"]
+    if cell.stopped is None:
+        del values["stopped"]
     return values
 
 

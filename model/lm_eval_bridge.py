@@ -32,7 +32,7 @@ from lm_eval.api.registry import register_model
 from kosmos_eval.errors import RequestFailedError, UsageError
 from kosmos_eval.language_model import ModelOptions
 from kosmos_eval.lm_eval_tasks.requests import Contexts, generate_request, rolling_request, score_requests
-from kosmos_eval.plan import find_model
+from kosmos_eval.model_names import find_model
 from kosmos_eval.plugins import Plugins
 from kosmos_eval.request import Failed, Generated, Scored, WholeText
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kosmos_eval.errors import UnknownNameError, UsageError
 from kosmos_eval.language_model import ModelOptions, ModelSpec
-from kosmos_eval.plan import HUB_ID
+from kosmos_eval.model_names import HUB_ID
 
 from .arguments import DEVICE_MAP, MAX_MEMORY, OFFLOAD_FOLDER, PICKLE, Placement, may_read_pickles
 

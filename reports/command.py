@@ -22,6 +22,8 @@ FLAGS = {
     "trials": "--trials",
     "trial_seeds": "--trial-seeds",
     "controls": "--controls",
+    "gate": "--gate",
+    "baseline": "--baseline",
     "settings": "--set",
     "device": "--device",
     "dtype": "--dtype",

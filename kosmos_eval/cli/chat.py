@@ -89,7 +89,7 @@ def chat(
 
 def _load(model: str, arguments: dict[str, str], device: str, dtype: str, include_path: tuple[str, ...]) -> Model:
     from kosmos_eval.language_model import ModelOptions
-    from kosmos_eval.plan import find_model
+    from kosmos_eval.model_names import find_model
     from kosmos_eval.plugins import Plugins
     from kosmos_eval.processes.worker import prepare_process
 

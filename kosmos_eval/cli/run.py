@@ -18,6 +18,7 @@ from kosmos_eval.errors import KosmosEvalError, UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from kosmos_eval.record import RunRecord
     from kosmos_eval.run import Prepared
 
 _NOT_CONFIG = {"config", "resume", "output_path", "processes", "quiet", "dry_run"}
@@ -40,6 +41,12 @@ _FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": boo
 @asked.controls
 @asked.blind
 @asked.settings
+@click.option(
+    "--gate",
+    metavar="FILE",
+    help="Hold the run against --baseline by this policy, and stop a task when its verdict is certain.",
+)
+@click.option("--baseline", metavar="BASE", help="A run folder, or a file made by kosmos-eval baseline save.")
 @options.device
 @options.dtype
 @options.batch_size
@@ -101,7 +108,23 @@ def run(context: click.Context, /, **flags: Any) -> None:
     click.echo(f"\nresults: {record.folder / 'results.json'}")
     for written in sorted(record.folder.glob("report*")):
         click.echo(f"report:  {written}")
-    require_complete(record)
+    code = _gate(record) if prepared.plan.config.gate is not None else 0
+    if not code:
+        require_complete(record)
+    context.exit(code)
+
+
+def _gate(record: RunRecord) -> int:
+    """Show the verdict of the gate that followed a run, and return its exit code."""
+    from kosmos_eval.baseline import measure_run, read_measured
+    from kosmos_eval.gate import judge
+    from kosmos_eval.gate_policy import read_policy
+    from kosmos_eval.gate_report import as_text
+
+    config = record.run["config"]
+    found = judge(read_measured(Path(config["baseline"])), measure_run(record), read_policy(Path(config["gate"])))
+    click.echo(f"\n{as_text(found)}")
+    return found.exit_code
 
 
 def _preview(prepared: Prepared, processes: int, began: float) -> None:

@@ -15,6 +15,7 @@ from kosmos_eval.journal import JournalReader
 from kosmos_eval.processes.heartbeat import Heart, Watch, call_roll
 from kosmos_eval.processes.joined import joined_rank, joined_size, neighbours, tell_others
 from kosmos_eval.processes.worker import prepare_process, run_rank, set_out
+from kosmos_eval.watched import Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,11 +59,13 @@ class Launch:
         if self._joined and joined_rank() > 0:
             message = "evaluate() starts its own processes; under torchrun or accelerate launch, use `kosmos-eval run`"
             raise UsageError(message)
-        done = JournalReader(self._folder / "journal").timings()
+        journal = JournalReader(self._folder / "journal")
+        done = journal.timings()
         left = [unit.id for unit in plan.units if unit.id not in done]
         self._left = len(left)
         call_roll(self._claims, self._size)
         set_out(self._claims, left)
+        Ledger(self._claims, plan, plan.units).note_done(journal, done)
         self.watch.begin()
         try:
             self._ask(plan)

@@ -30,6 +30,7 @@ from kosmos_eval.processes.joined import joined_size, neighbours
 from kosmos_eval.processes.lock import attend
 from kosmos_eval.record import read_run
 from kosmos_eval.run_folder import read_units, reopen
+from kosmos_eval.watched import Ledger
 from kosmos_eval.writing import write_json
 
 if TYPE_CHECKING:
@@ -83,7 +84,13 @@ def model_options(config: RunConfig) -> ModelOptions:
 
 
 def work(
-    plan: Plan, bundles: Iterable[tuple[Bundle, Bundle | None]], model: Model, journal: Journal, heart: Heart
+    plan: Plan,
+    bundles: Iterable[tuple[Bundle, Bundle | None]],
+    model: Model,
+    journal: Journal,
+    heart: Heart,
+    *,
+    ledger: Ledger | None = None,
 ) -> None:
     """Ask bundle after bundle, each committed before the next.
 
@@ -93,6 +100,7 @@ def work(
         model: that is asked.
         journal: of this process.
         heart: of this process.
+        ledger: in which the values of watched cells are put down.
     """
     for bundle, later in bundles:
         heart.say(unit=bundle[0].id)
@@ -106,7 +114,9 @@ def work(
             (unit.id, answers, UnitTiming(len(answers), asked, started, seconds * asked / sum(requests)))
             for unit, answers, asked in zip(bundle, answered, requests, strict=True)
         )
-        for unit in bundle:
+        for unit, answers in zip(bundle, answered, strict=True):
+            if ledger is not None:
+                ledger.note(unit, answers)
             heart.say(done=len(unit.keys))
 
 
@@ -136,6 +146,15 @@ def claims(bundles: Iterable[Bundle], folder: Path, check: Callable[[], None]) -
         yield bundle
 
 
+def _needed(bundles: Iterable[Bundle], ledger: Ledger, heart: Heart) -> Iterator[Bundle]:
+    """Yield the bundles but those of cells whose verdict is certain; these count as done."""
+    for bundle in bundles:
+        if ledger.over(bundle[0].cell):
+            heart.say(done=len(bundle[0].keys))
+        else:
+            yield bundle
+
+
 def set_out(claims_folder: Path, left: Sequence[str]) -> None:
     """Put down which units a launch is to do, so that no process need look into another's journal."""
     write_json(claims_folder / "left.json", left)
@@ -153,10 +172,13 @@ def run_rank(folder: Path, launch: str, heart: Heart, plan: Plan, check: Callabl
     """
     claimed = folder / "claims" / launch
     left = frozenset(json.loads((claimed / "left.json").read_text(encoding="utf-8")))
-    bundles = bundles_of(unit for unit in read_units(folder) if unit.id in left)
+    units = read_units(folder)
+    ledger = Ledger(claimed, plan, units)
+    bundles = bundles_of(unit for unit in units if unit.id in left)
     # While this process is at one, each of the others takes one of those that follow.
     later = {bundle[0].id: other for bundle, other in zip(bundles, bundles[joined_size() :], strict=False)}
-    taken = ((bundle, later.get(bundle[0].id)) for bundle in claims(bundles, claimed, check))
+    needed = _needed(claims(bundles, claimed, check), ledger, heart)
+    taken = ((bundle, later.get(bundle[0].id)) for bundle in needed)
     first = next(taken, None)
     if first is None:
         return
@@ -164,7 +186,7 @@ def run_rank(folder: Path, launch: str, heart: Heart, plan: Plan, check: Callabl
     journal = Journal(folder / "journal" / f"{launch[:8]}-{heart.rank:04d}.sqlite")  # nobody ever writes another's
     try:
         write_json(folder / "model.json", dict(model.facts))
-        work(plan, chain([first], taken), model, journal, heart)
+        work(plan, chain([first], taken), model, journal, heart, ledger=ledger)
         facts = model.facts  # passes may have had to become smaller
         peak = measure(str(facts.get("device", "cpu"))).peak
         write_json(folder / "model.json", {**facts, "peak_memory": peak})

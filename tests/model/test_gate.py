@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from kosmos_eval.cli import main
 from kosmos_eval.model.specs import embedded_folder
+from kosmos_eval.record import load
 from kosmos_eval.run import evaluate
 
 if TYPE_CHECKING:
@@ -36,21 +37,25 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def worse_model(tmp_path: Path) -> Path:
+    return worsened(tmp_path, SHARE)
+
+
+def worsened(tmp_path: Path, share: float) -> Path:
     folder = Path(shutil.copytree(embedded_folder("kosmos-tiny"), tmp_path / "worse"))
     weights, generator = load_file(folder / "model.safetensors"), torch.Generator().manual_seed(0)
     for name in sorted(weights):
         tensor = weights[name]
         if tensor.is_floating_point() and tensor.ndim > 1:
-            noise = torch.randn(tensor.shape, generator=generator) * SHARE * tensor.float().std()
+            noise = torch.randn(tensor.shape, generator=generator) * share * tensor.float().std()
             weights[name] = (tensor.float() + noise).to(tensor.dtype)
     with safe_open(embedded_folder("kosmos-tiny") / "model.safetensors", "pt") as file:
         save_file(weights, folder / "model.safetensors", metadata=file.metadata())
     return folder
 
 
-def gate(run_folder: Path, baseline: Path, out: Path) -> tuple[int, dict[str, Any]]:
+def gate(run_folder: Path, baseline: Path, out: Path, *flags: str) -> tuple[int, dict[str, Any]]:
     with pytest.raises(SystemExit) as ended:
-        main(["gate", str(run_folder), "--baseline", str(baseline), "--json", str(out)])
+        main(["gate", str(run_folder), "--baseline", str(baseline), "--json", str(out), *flags])
     return int(ended.value.code or 0), json.loads(out.read_text(encoding="utf-8"))
 
 
@@ -58,6 +63,19 @@ def test_weights_made_worse_are_a_regression(baseline: Path, worse_model: Path, 
     code, found = gate(run(tmp_path / "run", worse_model), baseline, tmp_path / "gate.json")
     metric = found["cells"][0]["metrics"][0]
     assert metric["change"] < -0.03
+    assert (code, found["verdict"]) == (1, "regression")
+
+
+def test_a_run_that_the_gate_follows_stops_once_the_regression_is_certain(baseline: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "gate.toml"
+    policy.write_text("tolerance = 1")
+    policy_and_base = {"gate": str(policy), "baseline": str(baseline)}
+    folder = run(tmp_path / "run", worsened(tmp_path, 1.0), **policy_and_base)
+    (cell,) = load(folder).cells
+    assert cell.stopped is not None
+    assert (cell.stopped.verdict, cell.stopped.planned) == ("regression", SAMPLES)
+    assert cell.samples < SAMPLES
+    code, found = gate(folder, baseline, tmp_path / "gate.json", "--policy", str(policy))
     assert (code, found["verdict"]) == (1, "regression")
 
 
