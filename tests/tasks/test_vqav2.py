@@ -377,7 +377,7 @@ def test_a_failed_submission_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("json.dump", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
         task.submission(pairs, tmp_path / "out")
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
     assert path.read_bytes() == before
