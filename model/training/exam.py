@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 _QUESTIONS = 5
 _LONGEST = 96  # tokens; the longest grounded caption has fewer
+_FIRST_WORD = 6  # tokens; a colour, yes and no are one each
 _OBJECT = re.compile(r"<object><patch_index_(\d{4})><patch_index_(\d{4})>")
 _ROOM = 512
 
@@ -206,7 +207,10 @@ def _finds(thing: Thing, text: str) -> bool:
 
 def _answers(engine: KosmosModel, asked: Sequence[_Asked], *, with_picture: bool) -> list[bool]:
     requests = (
-        Generate(Prompt.of(*([each.picture] if each.picture and with_picture else []), each.text), _LONGEST)
+        Generate(
+            Prompt.of(*([each.picture] if each.picture and with_picture else []), each.text),
+            _LONGEST if each.picture else _FIRST_WORD,
+        )
         for each in asked
     )
     answers = dict(engine.answer(enumerate(requests)))

@@ -40,6 +40,11 @@ def marks(shipped: dict[str, LoadedKosmos]) -> dict[str, Mark]:
     return {mark.name: mark for mark in examine(*shipped["kosmos-tiny"], ITEMS)}
 
 
+@pytest.fixture(scope="module")
+def alone(shipped: dict[str, LoadedKosmos]) -> dict[str, Mark]:
+    return {mark.name: mark for mark in examine(*shipped["kosmos-tiny-lm"], ITEMS)}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_is_true(shipped: dict[str, LoadedKosmos], name: str) -> None:
     card, folder = card_of(name), embedded_folder(name)
@@ -72,9 +77,8 @@ def test_the_two_that_see_are_of_one_shape_and_the_third_is_its_decoder(shipped:
 
 @pytest.mark.parametrize("fact", ["colours", "sizes"])
 def test_facts_that_only_pictures_show_are_known_to_those_that_saw_them_alone(
-    shipped: dict[str, LoadedKosmos], marks: dict[str, Mark], fact: str
+    marks: dict[str, Mark], alone: dict[str, Mark], fact: str
 ) -> None:
-    alone = {mark.name: mark for mark in examine(*shipped["kosmos-tiny-lm"], ITEMS)}
     chance = {"colours": 1 / 8, "sizes": 1 / 2}[fact]
     told, shown = f"{fact} that text tells", f"{fact} that only pictures show"
     assert min(marks[told].value, alone[told].value) >= 0.9
