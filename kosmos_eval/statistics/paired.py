@@ -148,12 +148,9 @@ def paired_difference(
         >>> found.value, found.p_value, found.test
         (0.5, 0.5, 'mcnemar-exact')
     """
-    if len(base) != len(other):
-        message = f"expected two values for each sample, got {len(base)} of base and {len(other)} of other"
-        raise ValueError(message)
+    gaps = _gaps(base, other)
     for values in (base, other):
         check_values(values, clusters, lower, upper, confidence)
-    gaps = [after - before for before, after in zip(base, other, strict=True)]
     drawn = Drawn(len(gaps), population)
     if not gaps:
         return Difference(None, None, None, None, None, 0, 0, 0, 0, 0)
@@ -179,6 +176,13 @@ def paired_difference(
         interval.method,
         (MCNEMAR if binary else SIGN_FLIP) if tested else "",
     )
+
+
+def _gaps(base: Sequence[float], other: Sequence[float]) -> list[float]:
+    if len(base) != len(other):
+        message = f"expected two values for each sample, got {len(base)} of base and {len(other)} of other"
+        raise ValueError(message)
+    return [after - before for before, after in zip(base, other, strict=True)]
 
 
 class _Interval(NamedTuple):
