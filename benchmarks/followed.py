@@ -9,16 +9,14 @@ that a run is stopped with; what is not certain by its end is left to the fixed 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import zlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from planted import ALPHA, CLUSTERED, RESULTS, Row, Trials, World, blocks, line, measured
+from planted import ALPHA, CLUSTERED, RESULTS, Row, Trials, World, blocks, measured, show
 
 from kosmos_eval.baseline import MeasuredRun
 from kosmos_eval.cutting import UNIT_SAMPLES
@@ -105,15 +103,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=400, help="pairs of runs a row; a tenth where samples are saved")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result file")
     options = parser.parse_args()
-    print("| what | found | bar | | trials |\n| --- | --- | --- | --- | --- |", flush=True)
-    found = []
-    for row in runs_followed(options.trials):
-        print(line(row), flush=True)
-        found.append(row)
-    options.out.mkdir(parents=True, exist_ok=True)
-    values = {"topic": "followed", "trials": options.trials, "rows": [{**asdict(row), "met": row.met} for row in found]}
-    (options.out / "followed.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    return int(not all(row.met for row in found))
+    return show("followed", runs_followed(options.trials), options.trials, options.out)
 
 
 if __name__ == "__main__":

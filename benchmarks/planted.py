@@ -44,10 +44,8 @@ RESULTS = Path(__file__).parents[1] / "build" / "bench"
 ALPHA, POWER, CONFIDENCE = 0.05, 0.8, 0.95
 FOUND = POWER - 0.03
 """The calculation is for a continuous test; an exact one has steps, and takes the safe side of them."""
-_PERCENT = 0.01
-_TASKS = 10
-_CELLS = 5
-_DEVIATIONS = 2
+_PERCENT, _TASKS = 0.01, 10
+_CELLS, _DEVIATIONS = 5, 2
 _CLEAR = 5
 """Standard errors of the whole split's difference. Of a drop of 3.5, no bounds that may be looked at all along can be
 certain after less than a third: log(1 / 0.05) is more than the bets on so many samples can win."""
@@ -375,22 +373,27 @@ def line(row: Row) -> str:
     return f"| {row.what} | {value} | {bar} | {'met' if row.met else '**missed**'} | {row.trials:,} |"
 
 
+def show(topic: str, rows: Iterator[Row], trials: int, out: Path) -> int:
+    """Print rows as they come, write them to `TOPIC.json` in a folder, and return 1 if one missed its bar, else 0."""
+    print("| what | found | bar | | trials |\n| --- | --- | --- | --- | --- |", flush=True)
+    found = []
+    for row in rows:
+        print(line(row), flush=True)
+        found.append(row)
+    out.mkdir(parents=True, exist_ok=True)
+    values = {"topic": topic, "trials": trials, "rows": [{**asdict(row), "met": row.met} for row in found]}
+    (out / f"{topic}.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    return int(not all(row.met for row in found))
+
+
 def main() -> int:
-    """Print the rows as they come, and write them down; return 1 where a bar was missed."""
+    """Show the rows; return 1 where a bar was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=2000, help="pairs of runs a row")
     parser.add_argument("--only", choices=sorted(TOPICS), action="append", help="this topic; may be given again")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result file")
-    options = parser.parse_args()
-    print("| what | found | bar | | trials |\n| --- | --- | --- | --- | --- |", flush=True)
-    found = []
-    for row in rows(options.trials, options.only or list(TOPICS)):
-        print(line(row), flush=True)
-        found.append(row)
-    options.out.mkdir(parents=True, exist_ok=True)
-    values = {"topic": "planted", "trials": options.trials, "rows": [{**asdict(row), "met": row.met} for row in found]}
-    (options.out / "planted.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    return int(not all(row.met for row in found))
+    given = parser.parse_args()
+    return show("planted", rows(given.trials, given.only or list(TOPICS)), given.trials, given.out)
 
 
 if __name__ == "__main__":
