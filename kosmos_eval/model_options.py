@@ -61,6 +61,9 @@ dtype = click.option(
 batch_size = click.option(
     "-b", "--batch_size", callback=_batch_size, metavar="auto|N", help="Sequences in one forward pass.  [default: auto]"
 )
+processes = click.option(
+    "-j", "--processes", type=click.IntRange(min=1), default=1, help="Processes that ask at once.  [default: 1]"
+)
 include_path = click.option(
     "--include_path",
     multiple=True,

@@ -59,9 +59,7 @@ _IN_FILE = {"output_path": str, "processes": int}  # of these, in a spec file
 @options.batch_size
 @options.include_path
 @click.option("--report", callback=asked.names, metavar="NAMES", help="Reports to write.  [default: html]")
-@click.option(
-    "-j", "--processes", type=click.IntRange(min=1), default=1, help="Processes that ask at once.  [default: 1]"
-)
+@options.processes
 @click.option(
     "-o",
     "--output_path",

@@ -39,9 +39,7 @@ _NOT_CONFIG = {"tables", "margin", "tuning", "processes", "output_path", "dry_ru
 @options.device
 @options.dtype
 @options.batch_size
-@click.option(
-    "-j", "--processes", type=click.IntRange(min=1), default=1, help="Processes that ask at once.  [default: 1]"
-)
+@options.processes
 @options.include_path
 @click.option(
     "-o",

@@ -50,9 +50,7 @@ _FILE_KINDS = {"resume": str, "output_path": str, "processes": int, "quiet": boo
 @options.device
 @options.dtype
 @options.batch_size
-@click.option(
-    "-j", "--processes", type=click.IntRange(min=1), default=1, help="Processes that ask at once.  [default: 1]"
-)
+@options.processes
 @click.option(
     "-o",
     "--output_path",

@@ -159,9 +159,9 @@ def paired_difference(
     binary = len(sums) == len(gaps) and {*base, *other} <= {lower, upper}
     flips = _Flips(tuple(sorted(abs(each) for each in sums if each)), abs(math.fsum(gaps)))
     interval = _interval(gaps, drawn.apart(clusters), drawn, upper - lower, confidence, plain=binary)
-    if len(sums) > 1 and population is None:
-        interval = _holding_nought(interval, flips, 1 - confidence)
     tested = len(sums) > 1 and population is None
+    if tested:
+        interval = _holding_nought(interval, flips, 1 - confidence)
     return Difference(
         math.fsum(gaps) / len(gaps),
         interval.low,
